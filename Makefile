@@ -1,0 +1,70 @@
+# The commands of a working day. Each one makes the environment it needs; none needs an active one.
+PYTHON ?= python3
+VENV := .venv
+# A real wheel (not editable), built as on a machine without a compiler.
+PURE := .venv-pure
+PYTEST_ARGS ?= -n auto
+export OMP_NUM_THREADS := 1
+
+NATIVE_SOURCES := $(shell find native -type f 2>/dev/null)
+PYTHON_SOURCES := $(shell find src -type f -not -name '*.pyc' 2>/dev/null)
+
+.PHONY: demo test lint test-pure bench docs clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/installed
+	@$(VENV)/bin/opentrn demo
+
+# The closing line of the last pytest is the last line of the output.
+test: lint $(VENV)/installed-dev
+	@echo "== tests, native core if there is a compiler =="
+	@if command -v $(CXX) >/dev/null; then $(VENV)/bin/python -c 'import opentrn._native'; fi
+	$(VENV)/bin/pytest $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory test-pure
+
+lint: $(VENV)/installed-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
+	$(VENV)/bin/lint-imports
+
+test-pure: $(PURE)/installed
+	@echo "== tests, pure Python =="
+	@$(PURE)/bin/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("opentrn._native") is not None)'
+	$(PURE)/bin/pytest -m "not slow"
+
+bench: $(VENV)/installed
+	@$(VENV)/bin/opentrn bench
+
+docs: $(VENV)/installed
+	@$(VENV)/bin/opentrn docs
+
+clean:
+	rm -rf $(VENV) $(PURE) build dist .hypothesis .import_linter_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Debian's python3 may come without ensurepip; then the pip beside it puts one into the new environment.
+%/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "opentrn needs Python 3.11 or newer as '$(PYTHON)'; name another one with: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -m venv $* >/dev/null || { $(PYTHON) -m venv --clear --without-pip $* && \
+	  $(PYTHON) -m pip --python $@ install -q pip; } || \
+	  { rm -rf $*; echo "cannot make an environment: install pip or venv for $(PYTHON) (Debian: apt-get install python3-venv)" >&2; exit 1; }
+
+# Editable: a change of a Python file needs no new install.
+$(VENV)/installed: pyproject.toml $(NATIVE_SOURCES) | $(VENV)/bin/python
+	@echo "installing opentrn into $(VENV) (once; again when pyproject.toml or native/ changes)"
+	@$(VENV)/bin/python -m pip install -q -e '.[cli]'
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml $(VENV)/installed
+	@echo "installing the tools for development"
+	@$(VENV)/bin/python -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+	  print(*(need for need in extras["test"] + extras["dev"] if not need.startswith("opentrn")), sep="\n")' > $(VENV)/dev.txt
+	@$(VENV)/bin/python -m pip install -q -r $(VENV)/dev.txt
+	@touch $@
+
+$(PURE)/installed: pyproject.toml $(NATIVE_SOURCES) $(PYTHON_SOURCES) | $(PURE)/bin/python
+	@echo "installing opentrn into $(PURE) with no compiler"
+	@CC=false CXX=false $(PURE)/bin/python -m pip install -q '.[test]'
+	@touch $@

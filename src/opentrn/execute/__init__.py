@@ -1,0 +1,1 @@
+"""Values: the memories of a core and the executor of recorded instructions."""

@@ -1,0 +1,244 @@
+"""One NeuronCore while a kernel runs: its recorder, memories, engine state, and the executor of what was recorded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from opentrn.errors import AddressError, CapacityError, KernelError, MemoryFault, OpentrnError, Site
+from opentrn.execute import access, native
+from opentrn.execute.block import new_block
+from opentrn.execute.clobber import Neighbours
+from opentrn.execute.lockstep import Lockstep
+from opentrn.execute.tile import Tile
+from opentrn.isa.enums import MemoryRegion, engine
+from opentrn.numerics.dtypes import DType
+from opentrn.program.allocate import MemoryMap, allocate
+from opentrn.program.recorder import Recorder, Record
+from opentrn.program.site import site_of
+from opentrn.program.step import Step
+from opentrn.program.storage import Allocation, Storage
+from opentrn.program.view import View
+
+__all__ = ["Core"]
+
+FLUSH_BYTES = 32 << 20
+"""Newly allocated on-chip bytes after which pending records are executed, so that dead tiles are freed."""
+
+_STEPS: dict[Any, dict[Any, Step]] = {}
+"""Checked signatures by (chip, precision, native core or not), shared by all launches of the process."""
+
+
+class Core:
+    """The state of core `index` of a logical NeuronCore of `peers` cores, for one launch of a kernel."""
+
+    def __init__(self, chip: Any, index: int, lockstep: Lockstep, *, wide: bool = False, strict: bool = True,
+                 stochastic: np.random.Generator | None = None) -> None:
+        self.chip, self.index, self.lockstep, self.wide, self.strict = chip, index, lockstep, wide, strict
+        self.stochastic = stochastic
+        self.allocations: list[Allocation] = []
+        self.counts: Counter[Step] = Counter()
+        self.accumulators: dict[engine, np.ndarray] = {}
+        self.generators: dict[engine, Any] = {}
+        self.warnings: list[OpentrnError] = []
+        self.maps: dict[MemoryRegion, MemoryMap] = {}
+        self.meetings: Counter[Any] = Counter()
+        self.shared_count = 0
+        self.shared_tensors: list[tuple[tuple[int, ...], str, Any]] = []
+        """Shared-HBM tensors so far; the launcher gives all cores one list."""
+        self._neighbours = Neighbours()
+        self._fresh_bytes = 0
+        self._now: tuple[Any, Any] = (None, None)
+        steps = _STEPS.setdefault((chip.name, wide, native.available()), {})
+        self.recorder = Recorder(chip, steps, native.plan, self)
+        self.recorder.flush = self.flush
+
+    # ---------------------------------------------------------------- memory
+    def allocate(self, shape: tuple[int, ...], dtype: DType, buffer: MemoryRegion, *, name: str = "",
+                 address: tuple[int, int] | None = None, site: Site | None = None, block: Any = None) -> Storage:
+        """A new tensor. Raises AddressError or CapacityError when it cannot exist on this chip."""
+        number = len(self.allocations)
+        made = Allocation(number, name, shape, dtype, buffer, self.index, site, address, manual=address is not None)
+        if buffer.on_chip:
+            self._check_place(made)
+        wide = self.wide and dtype.is_float and dtype.itemsize < 4
+        itemsize = 4 if wide else dtype.itemsize
+        storage = Storage(made, block or new_block(prod(shape) * itemsize, itemsize), wide)
+        self.allocations.append(made)
+        if buffer.on_chip:
+            if address is not None:
+                self._neighbours.add(storage)
+            self._fresh_bytes += made.nbytes
+            if self._fresh_bytes > FLUSH_BYTES:
+                self.flush()
+        return storage
+
+    def new_tensor(self, shape: tuple[int, ...], dtype: DType, buffer: MemoryRegion, name: str,
+                   address: tuple[int, int] | None, site: Site | None) -> Storage:
+        """What nl.ndarray allocates. Shared HBM is one tensor for all cores, matched by the order of allocation."""
+        if buffer is not MemoryRegion.shared_hbm or self.lockstep.count == 1:
+            return self.allocate(shape, dtype, buffer, name=name, address=address, site=site)
+        number, self.shared_count = self.shared_count, self.shared_count + 1
+        shared = self.shared_tensors
+        if number < len(shared) and shared[number][:2] != (shape, dtype.name):
+            raise KernelError("the cores allocate different shared_hbm tensors", site=site,
+                              got=f"core {self.index}: {shape} {dtype.name}; the other core: {shared[number][:2]}",
+                              expected="the same sequence of shared_hbm allocations on both cores")
+        block = shared[number][2] if number < len(shared) else None
+        storage = self.allocate(shape, dtype, buffer, name=name, address=address, site=site, block=block)
+        if block is None:
+            shared.append((shape, dtype.name, storage.block))
+        return storage
+
+    def fill(self, view: View, array: np.ndarray) -> None:
+        """Give a tensor constant contents (what the runtime loads with the model)."""
+        Tile(view, "constant", self).put(array)
+
+    def capacity(self, buffer: MemoryRegion) -> int:
+        """Bytes per partition that a kernel may use."""
+        memory = self.chip.memory
+        sbuf = buffer is MemoryRegion.sbuf
+        return memory.sbuf_usable_bytes_per_partition if sbuf else memory.psum_bytes_per_partition
+
+    def _check_place(self, made: Allocation) -> None:
+        limit, memory = self.capacity(made.buffer), made.buffer.value
+        if made.partition_bytes > limit:
+            raise CapacityError(f"{made} is larger than {memory}", site=made.site,
+                                got=f"{made.partition_bytes:,} bytes per partition", expected=f"at most {limit:,}")
+        if made.address is None:
+            return
+        partition, byte = made.address
+        facts = self.chip.memory
+        align = facts.sbuf_min_align if made.buffer is MemoryRegion.sbuf else facts.psum_min_align
+        total = facts.sbuf_bytes_per_partition if made.buffer is MemoryRegion.sbuf else limit
+        if not (0 <= partition and partition + made.partitions <= facts.partitions) or byte < 0 or byte % align:
+            raise AddressError(f"address of {made}", site=made.site, got=str(made.address),
+                               expected=f"(partition, byte) within {facts.partitions} partitions, byte % {align} == 0")
+        if byte + made.partition_bytes > total:
+            raise AddressError(f"address of {made} leaves {memory}", site=made.site,
+                               got=f"bytes {byte:,} to {byte + made.partition_bytes:,}", expected=f"at most {total:,}")
+
+    def place(self) -> None:
+        """Give every on-chip tensor its address and note the high-water marks (`maps`)."""
+        for region, bank in ((MemoryRegion.sbuf, None), (MemoryRegion.psum, self.chip.memory.psum_bank_bytes)):
+            manual = any(a.manual for a in self.allocations if a.buffer is region)
+            facts = self.chip.memory
+            limit = facts.sbuf_bytes_per_partition if manual and region is MemoryRegion.sbuf else self.capacity(region)
+            self.maps[region] = allocate(self.allocations, region, limit, bank)
+
+    # ---------------------------------------------------------------- execution
+    def flush(self) -> None:
+        """Execute everything recorded so far."""
+        recorder = self.recorder
+        batch, first = recorder.pending[:], recorder.base
+        recorder.pending.clear()
+        recorder.base += len(batch)
+        self._fresh_bytes = 0
+        if batch:
+            self._note(batch, first)
+            self._run(batch)
+
+    def _note(self, batch: list[Record], first: int) -> None:
+        self.counts.update([record[0] for record in batch])
+        for number, (step, operands, _) in enumerate(batch, first):
+            for role, view in zip(step.roles, operands, strict=True):
+                allocation = view.storage.allocation
+                if role != "in" and view.storage.source is not None:
+                    view.storage.source.stored = True
+                if allocation.first < 0:
+                    allocation.first = number
+                allocation.last = number
+                if view.dynamic is not None and isinstance(view.dynamic.index, View):
+                    index = view.dynamic.index.storage.allocation
+                    index.first = number if index.first < 0 else index.first
+                    index.last = number
+        if any(a.manual for a in islice(reversed(self.allocations), 4096)):
+            self._follow(batch)
+
+    def _follow(self, batch: list[Record]) -> None:
+        """Clobbered reads among hand-placed tensors, in program order."""
+        concerns = self._neighbours.concerns
+        for step, operands, place in batch:
+            for when in ("in", "out"):
+                for name, role, view in zip(step.names, step.roles, operands, strict=True):
+                    if not concerns(view.storage.allocation):
+                        continue
+                    if when == "out" and role != "in":
+                        self._neighbours.wrote(view)
+                    elif when == "in" and role != "out":
+                        self._guard(step, place, lambda n=name, v=view: self._neighbours.read(v, n))
+
+    def _run(self, batch: list[Record]) -> None:
+        core, done, end = native.core(), 0, len(batch)
+        while done < end:
+            if core is not None and self.stochastic is None:
+                done = core.run(batch, done, end)
+                if done >= end:
+                    return
+            self._execute(batch[done])
+            done += 1
+
+    def _execute(self, record: Record) -> None:
+        step, operands, place = record
+        tiles = tuple(Tile(v, n, self) for v, n in zip(operands, step.names, strict=True))
+        run = step.instruction.run
+        assert run is not None
+        self._guard(step, place, lambda: run(step.use(tiles, self)))
+
+    def _guard(self, step: Step, place: Any, action: Any) -> None:
+        """Run `action`; an error that it raises or notes gets the instruction's name and source line."""
+        self._now = (step, place)
+        try:
+            action()
+        except OpentrnError as error:
+            self._locate(error)
+            if self.strict or not isinstance(error, MemoryFault):
+                raise
+            self.warnings.append(error)
+
+    def _locate(self, error: OpentrnError) -> None:
+        if error.site is None:
+            step, place = self._now
+            error.site = site_of(place)
+            error.what = f"nisa.{step.instruction.name}: {error.what}"
+
+    def note(self, fault: OpentrnError) -> None:
+        """Collect a fault instead of raising it (strict=False)."""
+        self._locate(fault)
+        self.warnings.append(fault)
+
+    # ---------------------------------------------------------------- values
+    def values(self, view: View) -> np.ndarray:
+        """The view's values now (a copy in the carrier dtype); executes what is pending. No check for unwritten bytes."""
+        self.flush()
+        if view.dynamic is not None:
+            return Tile(view, "value", self).array()
+        return access.strided(view).copy()
+
+    def scalar(self, view: View) -> int | float:
+        """The value of a one-element view, which must have been written."""
+        self.flush()
+        return Tile(view, "src", self).flat()[0].item()
+
+    def store_scalar(self, view: View, value: int) -> None:
+        """Write a register's value into a one-element view (unsigned and signed share their 32 bits)."""
+        self.flush()
+        tile = Tile(view, "dst", self)
+        if view.dt.is_integer:
+            bits = 8 * view.dt.itemsize
+            tile.put(np.array([value & ((1 << bits) - 1)], np.uint64).astype(f"u{bits // 8}").view(view.dt.carrier))
+        else:
+            tile.store(np.array([value], np.float32))
+
+    def meet(self, kind: str, key: Any, payload: Any = None) -> Any:
+        """Wait for the partner core at the next (`kind`, `key`) and swap payloads with it."""
+        tag = (kind, key, self.meetings[kind, key])
+        self.meetings[kind, key] += 1
+        partner = 1 - self.index
+        return self.lockstep.exchange(self.index, f"{kind} {key}", tag, (partner,), payload)[partner]
+
+

@@ -1,0 +1,101 @@
+"""The cores of one logical NeuronCore, run one at a time in a fixed order so that every run is the same run.
+
+Each core is a thread; exactly one of them holds the baton. A core gives it up only where the hardware synchronises
+(core_barrier, sendrecv) or when it ends, so results never depend on the machine's scheduler.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from opentrn.errors import KernelError
+
+__all__ = ["Lockstep"]
+
+
+class _Abandoned(BaseException):
+    """Unwinds a core whose partner failed; BaseException so that kernels do not catch it."""
+
+
+class Lockstep:
+    """Runs `count` cores as coroutines. `on_resume(core)` is called whenever a core gets the baton."""
+
+    def __init__(self, count: int, on_resume: Callable[[int], None]) -> None:
+        self.count, self._on_resume = count, on_resume
+        self._baton = [threading.Semaphore(0) for _ in range(count)]
+        self._done = threading.Semaphore(0)
+        self._ended = [False] * count
+        self._waiting: list[Any] = [None] * count
+        self._mail: dict[tuple[Any, int], Any] = {}
+        self._failure: BaseException | None = None
+        self.results: list[Any] = [None] * count
+
+    def run(self, body: Callable[[int], Any]) -> list[Any]:
+        """Run ``body(core)`` on every core; gives back their results, or raises the first failure."""
+        if self.count == 1:
+            self._on_resume(0)
+            return [body(0)]
+        threads = [threading.Thread(target=self._main, args=(n, body), daemon=True) for n in range(self.count)]
+        for thread in threads:
+            thread.start()
+        self._baton[0].release()
+        self._done.acquire()
+        for thread in threads:
+            thread.join()
+        if self._failure is not None:
+            raise self._failure
+        return self.results
+
+    def _main(self, core: int, body: Callable[[int], Any]) -> None:
+        self._baton[core].acquire()
+        try:
+            if self._failure is None:
+                self._on_resume(core)
+                self.results[core] = body(core)
+        except _Abandoned:
+            pass
+        except BaseException as error:
+            self._failure = self._failure or error
+        self._ended[core] = True
+        if all(self._ended):
+            self._done.release()
+        else:
+            self._pass_on(core)
+
+    def _pass_on(self, core: int) -> None:
+        """Give the baton to the next core that can go on; all blocked is a deadlock."""
+        order = [(core + n) % self.count for n in range(1, self.count + 1)]
+        alive = [c for c in order if not self._ended[c]]
+        able = [c for c in alive if self._failure is not None or self._able(c)]
+        if not able:
+            waits = "; ".join(f"core {c} waits at {self._waiting[c][0]}" for c in alive)
+            ended = ", ".join(f"core {c}" for c in range(self.count) if self._ended[c])
+            self._failure = KernelError(f"the cores can never meet: {waits}" + (f"; {ended} has ended" if ended else ""),
+                                        expected="every core executes the same barriers and sendrecvs, in the same order")
+            able = alive
+        self._baton[able[0]].release()
+
+    def _able(self, core: int) -> bool:
+        wait = self._waiting[core]
+        return wait is None or all((wait[1], partner) in self._mail for partner in wait[2])
+
+    def exchange(self, core: int, what: str, tag: Any, partners: tuple[int, ...], payload: Any) -> dict[int, Any]:
+        """Leave `payload` under `tag` and wait until every partner has done so too; gives back their payloads.
+
+        `what` names the place in messages. `tag` must be new for each meeting of the same cores.
+        """
+        self._mail[(tag, core)] = payload
+        self._waiting[core] = (what, tag, partners)
+        if self._able(core):
+            self._waiting[core] = None
+        else:
+            self._pass_on(core)
+            self._baton[core].acquire()
+            self._waiting[core] = None
+            if self._failure is not None:
+                raise _Abandoned
+            self._on_resume(core)
+        # each message has one reader, since a logical NeuronCore has two cores (LNC 1 or 2, SDK 2.32)
+        return {partner: self._mail.pop((tag, partner)) for partner in partners}

@@ -1,0 +1,143 @@
+"""`Tile`: an operand inside a meaning, with its values.
+
+Reads check that every element has been written; writes mark them. On-chip operands show themselves as
+(partitions, elements); HBM operands in a DMA as flat row-major sequences.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from opentrn.errors import KernelError, MemoryFault
+from opentrn.execute import access
+from opentrn.execute.indirect import Addresses, addresses
+from opentrn.numerics.casts import convert, from_f32, to_f32
+from opentrn.numerics.dtypes import DTYPES, DType
+from opentrn.program.view import View
+
+__all__ = ["Tile", "sentinel"]
+
+
+class Tile:
+    """One operand of the instruction that is being executed."""
+
+    __slots__ = ("_addresses", "core", "name", "view")
+
+    def __init__(self, view: View, name: str = "", core: Any = None) -> None:
+        self.view, self.name, self.core = view, name, core
+        self._addresses: Addresses | None = None
+
+    # ---------------------------------------------------------------- facts
+    def __getattr__(self, fact: str) -> Any:
+        return getattr(self.view, fact)
+
+    @property
+    def held(self) -> DType:
+        """The dtype in which values are really kept (float32 for low-precision floats when NKI_PRECISE_FP=0)."""
+        kind = self.view.dt
+        return DTYPES["float32"] if self.view.storage.wide and kind.is_float else kind
+
+    # ---------------------------------------------------------------- reading
+    def array(self) -> np.ndarray:
+        """The elements in the view's own shape, in the carrier dtype; a window where the address is static."""
+        self.require_written()
+        if self.view.dynamic is None:
+            return access.strided(self.view)
+        where = self.where()
+        if not where.all_valid:
+            raise KernelError(f"{self.name}: a run-time index is out of bounds", got=where.complaint,
+                              expected=f"0 <= index < {self.view.dynamic.limit}",
+                              hint="a DMA can leave such rows out with oob_mode=nisa.oob_mode.skip")
+        return where.gather()
+
+    def raw(self) -> np.ndarray:
+        """The elements as (partitions, elements) in the carrier dtype: bits, for copies and integers."""
+        return self.array().reshape(self.view.partitions, -1)
+
+    def f32(self) -> np.ndarray:
+        """The elements as (partitions, elements) float32."""
+        return to_f32(self.raw(), self.held)
+
+    def flat(self) -> np.ndarray:
+        """All elements as one row-major sequence in the carrier dtype."""
+        return self.array().reshape(-1)
+
+    def where(self) -> Addresses:
+        """The run-time addresses of an indirect operand, resolved once."""
+        if self._addresses is None:
+            self._addresses = addresses(self.view, lambda index, name: Tile(index, name, self.core))
+        return self._addresses
+
+    def require_written(self) -> None:
+        """Raise MemoryFault when an element that would be read was never written (only note it unless strict)."""
+        view = self.view
+        if view.block.state == 2:
+            return
+        if view.dynamic is None:
+            missing = access.shadow_of(view) != 1 if view.block.state else np.ones(view.shape, bool)
+        else:
+            missing = self.where().unwritten()
+        if missing.any():
+            fault = _unwritten(self, missing)
+            if self.core is None or self.core.strict:
+                raise fault
+            self.core.note(fault)
+            self._show_sentinels(missing)
+
+    def _show_sentinels(self, missing: np.ndarray) -> None:
+        """What a raw look at unwritten memory shows: NaN, or 4 in integers (nki_simulator.rst, SDK 2.32)."""
+        if self.view.dynamic is None:
+            window = access.strided(self.view)
+            window[missing.reshape(window.shape + (-1,)).any(-1)] = sentinel(self.held)
+
+    def peek(self) -> np.ndarray:
+        """(partitions, elements) float32 of what memory holds, written or not; only where `written` is it meaningful."""
+        return to_f32(access.strided(self.view).reshape(self.view.partitions, -1), self.held)
+
+    def written(self) -> np.ndarray:
+        """Which elements hold values, as (partitions, elements) booleans."""
+        view = self.view
+        if view.block.state != 1:
+            return np.full((view.partitions, view.elements), view.block.state == 2)
+        window = access.shadow_of(view) == 1
+        return (window if window.ndim == len(view.shape) else window.all(-1)).reshape(view.partitions, -1)
+
+    # ---------------------------------------------------------------- writing
+    def put(self, values: np.ndarray, where: np.ndarray | None = None) -> None:
+        """Write carrier-dtype values (any shape with the right number of elements), only where `where`."""
+        view = self.view
+        if view.dynamic is not None:
+            self.where().scatter(values, where)
+            return
+        values = values.reshape(view.shape)
+        if where is None:
+            access.strided(view)[...] = values
+        else:
+            where = where.reshape(view.shape)
+            np.copyto(access.strided(view), values, where=where)
+        access.mark(view, where)
+
+    def store(self, values: np.ndarray, where: np.ndarray | None = None) -> None:
+        """Round float32 values once to the operand's dtype and write them."""
+        self.put(from_f32(values, self.held, stochastic=self.core.stochastic if self.core else None), where)
+
+    def take(self, source: Tile) -> None:
+        """Copy `source`: bit for bit between equal dtypes (or integers of one width), else through float32."""
+        self.put(convert(source.flat(), source.held, self.held))
+
+
+def sentinel(kind: DType) -> Any:
+    """The value that stands in unwritten memory of this dtype."""
+    return kind.carrier.type(float("nan") if kind.is_float and kind.name != "float8_e8m0fnu" else 4)
+
+
+def _unwritten(tile: Tile, missing: np.ndarray) -> MemoryFault:
+    first = tuple(int(i) for i in np.argwhere(missing)[0][: len(tile.view.shape)])
+    what = f"{tile.name} reads elements that were never written"
+    return MemoryFault(
+        what, kind="uninitialised", got=f"{int(missing.sum())} of {missing.size} elements, the first at index {first}",
+        expected=f"every element of {tile.view.storage.allocation} written before it is read",
+        hint="fill it first (nisa.memset), or read only the part that was written",
+    )

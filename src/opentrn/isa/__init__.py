@@ -1,0 +1,1 @@
+"""What an instruction is: one file per instruction, foldered by engine. `opentrn.isa.spec` is the common form."""

@@ -1,0 +1,77 @@
+"""What the instructions of the Tensor Engine share: the shape of operands on the array, accumulation, cost."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from opentrn.isa.attributes import integers
+from opentrn.isa.enums import matmul_perf_mode
+from opentrn.isa.spec import Attribute, Broken, Cost, Tile, Use
+
+__all__ = ["accumulate_into", "contraction", "in_one_bank", "matmul_cost", "tile_pair", "transposed_bits", "uses_tiling"]
+
+
+def _pair(value: Any) -> tuple[int, ...]:
+    pair = () if value is None else integers.parse(value)
+    if len(pair) not in (0, 2):
+        raise Broken(repr(value), "(rows, columns) or nothing")
+    return pair
+
+
+tile_pair = Attribute(_pair, "tuple (row, column), or empty")
+
+
+def uses_tiling(use: Use) -> bool:
+    """True when the product occupies a part of the array."""
+    return bool(use.tile_size)
+
+
+def contraction(use: Use, tile: Tile) -> tuple[int, int]:
+    """(contraction size, free size) of an operand: (K, rest), or (2 K, rest) in double-row mode."""
+    if use.values.get("perf_mode") is matmul_perf_mode.double_row and len(tile.shape) > 2:
+        return tile.shape[0] * 2, prod(tile.shape[2:])
+    return tile.partitions, tile.elements
+
+
+def in_one_bank(dst: Any, chip: Any) -> None:
+    """`dst` lies within one PSUM bank (trainium_inferentia2_arch.rst, line 791)."""
+    base = dst.storage.allocation.address
+    first = (base[1] if base else 0) + dst.start_byte
+    last = first + (sum((n - 1) * s for n, s in zip(dst.shape[1:], dst.strides[1:], strict=True)) + 1) * dst.dt.itemsize - 1
+    bank = chip.memory.psum_bank_bytes
+    if first // bank != last // bank:
+        raise Broken(f"bytes {first} to {last} of the partition", f"within one bank of {bank} bytes")
+
+
+def transposed_bits(stationary: Any, moving: Any) -> np.ndarray | None:
+    """``stationary``'s bits as the array passes them on when each column of ``moving`` has a single one; else None."""
+    pick = moving.f32()
+    if not (np.isin(pick, (0.0, 1.0)).all() and (pick.sum(0) == 1).all()):
+        return None
+    return stationary.raw()[pick.argmax(0)].T
+
+
+def accumulate_into(dst: Any, product: np.ndarray, accumulate: bool | None) -> None:
+    """Overwrite or add to PSUM as `nc_matmul` documents for ``accumulate``; per element when it is None."""
+    written = dst.written()
+    if accumulate is False or (accumulate is None and not written.any()):
+        dst.store(product)
+        return
+    if accumulate is None and not written.all():
+        old = np.where(written, dst.peek(), np.float32(0))
+    else:
+        old = dst.f32()  # accumulate=True on PSUM that nothing wrote is an uninitialised read
+    dst.store(old + product)
+
+
+def matmul_cost(use: Use, moving: int, dtype: str) -> Cost:
+    """One row of ``moving`` per cycle at 16 bits and below, four cycles at 32 bits, no faster than its start-up."""
+    chip, table = use.chip, use.chip.cost.tensor
+    rate = "cycles_per_row_fp32" if dtype in ("float32",) else "cycles_per_row_16bit"
+    cycles = max(moving, table.mm_init_cycles) * table[rate]
+    paths = (f"cost.tensor.{rate}", "cost.tensor.mm_init_cycles", "cost.tensor.fixed_ns")
+    tiers = tuple(chip.quantity(path).tier for path in paths)
+    return Cost("tensor", cycles / chip.engines.tensor.clock_hz * 1e9, table.fixed_ns, tiers)

@@ -1,0 +1,1 @@
+"""Instructions between the cores of a logical NeuronCore."""

@@ -1,0 +1,1 @@
+"""Instructions whose first engine is the Vector Engine."""

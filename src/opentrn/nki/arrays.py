@@ -1,0 +1,85 @@
+"""Arrays of numpy, torch and jax as kernel arguments and results: one `Kind` for each framework."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from opentrn.errors import LaunchError
+from opentrn.numerics.dtypes import DType, dtype as dtype_of
+
+__all__ = ["Kind", "kind_of"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How to see a framework's array as numpy (sharing memory where possible) and how to make one from numpy.
+
+    `write_back` copies values into the caller's array where `to_numpy` could not share memory; None when the
+    framework's arrays cannot be written.
+    """
+
+    name: str
+    to_numpy: Callable[[Any], np.ndarray]
+    from_numpy: Callable[[np.ndarray, DType], Any]
+    write_back: Callable[[Any, np.ndarray], None] | None
+
+
+def _numpy_write_back(array: np.ndarray, values: np.ndarray) -> None:
+    array[...] = values.view(array.dtype)
+
+
+NUMPY = Kind("numpy", lambda a: a, lambda a, _: a, _numpy_write_back)
+
+
+def kind_of(value: Any) -> Kind | None:
+    """The framework whose array `value` is; None for anything else. Imports no framework that isn't loaded."""
+    if isinstance(value, np.ndarray):
+        return NUMPY
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        return _torch_kind(torch)
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(value, jax.Array):
+        return _jax_kind(jax)
+    return None
+
+
+def _torch_kind(torch: Any) -> Kind:
+    def to_numpy(tensor: Any) -> np.ndarray:
+        if tensor.device.type != "cpu" or tensor.layout is not torch.strided or tensor.is_complex():
+            raise LaunchError("torch argument", got=f"{tensor.layout} {tensor.dtype} on {tensor.device}",
+                              expected="a dense real tensor on the CPU", hint="call .cpu() or .to_dense() first")
+        plain = tensor.detach()
+        name = str(tensor.dtype).removeprefix("torch.")
+        if name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
+            bits = plain.view(torch.int16 if name == "bfloat16" else torch.uint8)
+            return bits.numpy().view(dtype_of(name).carrier)
+        return plain.numpy()
+
+    def from_numpy(array: np.ndarray, kind: DType) -> Any:
+        wanted = getattr(torch, kind.name, None)
+        array = np.ascontiguousarray(array)
+        if wanted is None or kind.kind == "packed":
+            return torch.from_numpy(array.view(np.uint8))
+        if kind.name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
+            bits = np.int16 if kind.itemsize == 2 else np.uint8
+            return torch.from_numpy(array.view(bits)).view(wanted)
+        return torch.from_numpy(array).to(wanted)
+
+    def write_back(tensor: Any, values: np.ndarray) -> None:
+        with torch.no_grad():
+            tensor.copy_(from_numpy(values, dtype_of(str(tensor.dtype))))
+
+    return Kind("torch", to_numpy, from_numpy, write_back)
+
+
+def _jax_kind(jax: Any) -> Kind:
+    def from_numpy(array: np.ndarray, _kind: DType) -> Any:
+        return jax.numpy.asarray(array)
+
+    return Kind("jax", np.asarray, from_numpy, None)

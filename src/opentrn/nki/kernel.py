@@ -1,0 +1,73 @@
+"""`nki.jit` and `nki.simulate`: the callable that a decorated kernel becomes."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from opentrn.errors import LaunchError
+from opentrn.nki.launch import Report, launch
+from opentrn.program.recorder import ACTIVE
+from opentrn.program.site import user_site
+
+__all__ = ["Kernel", "jit", "run", "simulate"]
+
+
+class Kernel:
+    """A kernel and the number of cores it is launched on. Inside another kernel a call is inlined.
+
+    ``kernel(args)`` runs on one core, ``kernel[2](args)`` on the two cores of a logical NeuronCore (LNC2).
+    """
+
+    def __init__(self, function: Callable[..., Any], lnc: int = 1) -> None:
+        functools.update_wrapper(self, function)
+        self.func, self.lnc = function, lnc
+        self.__signature__ = inspect.signature(function)
+
+    def __getitem__(self, lnc: Any) -> Kernel:
+        grid = lnc if isinstance(lnc, tuple) else (lnc,)
+        if len(grid) != 1 or isinstance(grid[0], bool) or not hasattr(grid[0], "__index__"):
+            raise LaunchError(f"kernel {self.__name__}[...]", site=user_site(), got=repr(lnc), expected="1 or 2 (the LNC)")
+        return Kernel(self.func, grid[0].__index__())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if ACTIVE.recorder is not None:
+            return self.func(*args, **kwargs)
+        return self.report(args, kwargs).results
+
+    def report(self, args: tuple[Any, ...], kwargs: dict[str, Any], **options: Any) -> Report:
+        """Launch and give back everything, not the results alone."""
+        return launch(self.func, self.__name__, self.lnc, args, kwargs, **options)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<nki kernel {self.__name__}[{self.lnc}]>"
+
+
+def jit(fn: Any = None, **options: Any) -> Any:
+    """Make a function a kernel (nki.jit, SDK 2.32). Options of older versions (mode=, ...) are accepted and ignored.
+
+    A called kernel takes numpy arrays, torch CPU tensors or jax arrays and gives back the same kind.
+    """
+    if fn is None:
+        return functools.partial(jit, **options)
+    if isinstance(fn, Kernel):
+        return Kernel(fn.func, fn.lnc)
+    if not callable(fn):
+        raise LaunchError("nki.jit", site=user_site(), got=repr(fn), expected="a function")
+    return Kernel(fn)
+
+
+def simulate(kernel: Any) -> Callable[..., Any]:
+    """A callable that runs `kernel` here and gives back its results (nki.simulate, SDK 2.32)."""
+    return kernel if isinstance(kernel, Kernel) else jit(kernel)
+
+
+def run(kernel: Any, *, target: str | None = None, strict: bool = True) -> Callable[..., Report]:
+    """A callable that runs `kernel` and gives back the `Report`; ``strict=False`` collects memory faults in it."""
+    made = simulate(kernel)
+    return lambda *args, **kwargs: made.report(args, kwargs, target=target, strict=strict)

@@ -1,0 +1,167 @@
+"""Creating tensors, and moving them between HBM and SBUF."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from opentrn.errors import AddressError, LaunchError, ViewError
+from opentrn.isa.attributes import member
+from opentrn.isa.enums import MemoryRegion
+from opentrn.isa.spec import Broken
+from opentrn.nki.functions import nisa
+from opentrn.nki.tensor import NkiTensor
+from opentrn.numerics.dtypes import dtype as dtype_of
+from opentrn.program.recorder import ACTIVE, Recorder
+from opentrn.program.site import user_site
+from opentrn.program.view import View
+
+__all__ = [
+    "assign", "empty_like", "full", "is_hbm", "is_on_chip", "is_psum", "is_sbuf", "load", "ndarray", "ones",
+    "shared_constant", "store", "zeros", "zeros_like",
+]  # fmt: skip
+
+
+def _recorder(what: str) -> Recorder:
+    if ACTIVE.recorder is None:
+        raise LaunchError(f"nl.{what} was called outside a kernel", site=user_site(2),
+                          hint="decorate the function with @nki.jit and call it, or use nki.simulate(function)(...)")
+    return ACTIVE.recorder
+
+
+def _region(buffer: Any) -> MemoryRegion:
+    if buffer is None:
+        return MemoryRegion.sbuf
+    if buffer == "hbm":
+        return MemoryRegion.private_hbm
+    try:
+        return member(buffer, MemoryRegion)
+    except Broken as why:
+        raise LaunchError("nl.ndarray buffer", site=user_site(2), got=why.got,
+                          expected="nl.sbuf, nl.psum, nl.hbm, nl.private_hbm or nl.shared_hbm") from None
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    sizes = (shape,) if hasattr(shape, "__index__") else tuple(shape)
+    try:
+        made = tuple(int(n.__index__()) for n in sizes)
+    except AttributeError:
+        raise ViewError("tensor shape", site=user_site(2), got=str(sizes), expected="compile-time integers") from None
+    if not made or any(n < 1 for n in made):
+        raise ViewError("tensor shape", site=user_site(2), got=str(made), expected="one or more positive sizes")
+    return made
+
+
+def ndarray(
+    shape: Sequence[int], dtype: Any, buffer: Any = MemoryRegion.sbuf, name: str | None = "", address: Any = None
+) -> NkiTensor:
+    """A new, unwritten tensor. `address` is (partition, byte offset within the partition), for SBUF and PSUM."""
+    core = _recorder("ndarray").state
+    sizes, region, kind = _shape(shape), _region(buffer), dtype_of(dtype)
+    if region.on_chip and sizes[0] > core.chip.memory.partitions:
+        raise ViewError(f"nl.ndarray in {region.value}", site=user_site(), got=f"{sizes[0]} partitions of shape {sizes}",
+                        expected=f"at most {core.chip.memory.partitions} (the first dimension is the partition)",
+                        hint="tile the first dimension")
+    place = None
+    if address is not None:
+        if not region.on_chip or len(tuple(address)) != 2:
+            raise AddressError("nl.ndarray address", site=user_site(), got=f"{address!r} in {region.value}",
+                               expected="(partition, byte offset) of a tensor in SBUF or PSUM")
+        place = (int(address[0]), int(address[1]))
+    storage = core.new_tensor(sizes, kind, region, name or "", place, user_site())
+    return NkiTensor.whole(storage)
+
+
+def full(shape: Sequence[int], fill_value: Any, dtype: Any, buffer: Any = MemoryRegion.sbuf, name: str = "") -> NkiTensor:
+    """A new tensor filled with one value."""
+    made = ndarray(shape, dtype, buffer, name)
+    assign(made, fill_value)
+    return made
+
+
+def zeros(shape: Sequence[int], dtype: Any, buffer: Any = MemoryRegion.sbuf, name: str = "") -> NkiTensor:
+    """A new tensor of zeros."""
+    return full(shape, 0, dtype, buffer, name)
+
+
+def ones(shape: Sequence[int], dtype: Any, buffer: Any = MemoryRegion.sbuf, name: str = "") -> NkiTensor:
+    """A new tensor of ones."""
+    return full(shape, 1, dtype, buffer, name)
+
+
+def zeros_like(x: View, dtype: Any = None, buffer: Any = None, name: str = "") -> NkiTensor:
+    """Zeros in the shape, dtype and memory of `x`, unless given."""
+    return zeros(x.shape, dtype or x.dtype, buffer or x.buffer, name)
+
+
+def empty_like(x: View, dtype: Any = None, buffer: Any = None, name: str = "") -> NkiTensor:
+    """An unwritten tensor in the shape, dtype and memory of `x`, unless given."""
+    return ndarray(x.shape, dtype or x.dtype, buffer or x.buffer, name)
+
+
+def load(src: View, dtype: Any = None) -> NkiTensor:
+    """Load a tensor from HBM into a new SBUF tile."""
+    tile = ndarray(src.shape, dtype or src.dtype)
+    nisa.dma_copy(dst=tile, src=src)
+    return tile
+
+
+def store(dst: View, value: View) -> None:
+    """Store an SBUF tile into HBM."""
+    nisa.dma_copy(dst=dst, src=value)
+
+
+def assign(dst: View, value: Any) -> None:
+    """Write a tensor or a number into `dst` with the instruction that its memory calls for."""
+    if isinstance(value, View):
+        copy = nisa.tensor_copy if dst.on_chip and value.on_chip else nisa.dma_copy
+        copy(dst=dst, src=value)
+        return
+    number = float(value) if dst.dt.is_float else int(value)
+    if dst.on_chip:
+        nisa.memset(dst, number)
+        return
+    # HBM has no memset: a constant goes through SBUF, one row of partitions at a time
+    flat = dst.reshape((dst.size,)) if dst.is_contiguous() else dst
+    for start in range(0, flat.shape[0], _CONSTANT_ROW * 128):
+        part = flat[start : min(start + _CONSTANT_ROW * 128, flat.shape[0])]
+        rows = 128 if part.size % 128 == 0 else 1
+        tile = ndarray((rows, part.size // rows), dst.dtype)
+        nisa.memset(tile, number)
+        nisa.dma_copy(dst=part, src=tile)
+
+
+_CONSTANT_ROW = 2048
+
+
+def shared_constant(constant: Any) -> NkiTensor:
+    """A tensor in shared HBM that holds a numpy array, or the contents of a ``.npy`` file."""
+    core = _recorder("shared_constant").state
+    array = np.load(constant, allow_pickle=False) if isinstance(constant, (str, bytes)) else np.asarray(constant)
+    kind = dtype_of(array.dtype)
+    storage = core.new_tensor(array.shape, kind, MemoryRegion.shared_hbm, "constant", None, user_site())
+    made = NkiTensor.whole(storage)
+    core.fill(made, array)
+    return made
+
+
+def is_hbm(buffer: Any) -> bool:
+    """True for any HBM."""
+    return _region(buffer).is_hbm
+
+
+def is_on_chip(buffer: Any) -> bool:
+    """True for SBUF and PSUM."""
+    return _region(buffer).on_chip
+
+
+def is_psum(buffer: Any) -> bool:
+    """True for PSUM."""
+    return _region(buffer) is MemoryRegion.psum
+
+
+def is_sbuf(buffer: Any) -> bool:
+    """True for SBUF."""
+    return _region(buffer) is MemoryRegion.sbuf

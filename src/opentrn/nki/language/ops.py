@@ -1,0 +1,50 @@
+"""The operators of `nki.language`: passed as ``op=`` they name an ALU operator or activation; called, they compute.
+
+`nki_op` on each function is the operator's name in `numerics.alu` and `numerics.activations`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from opentrn.nki.language.compute import BINARY, UNARY, binary, unary
+
+__all__ = [*BINARY, *UNARY, "average", "bypass", "prelu"]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+class _Marker:
+    """An operator that only makes sense as ``op=`` of an instruction."""
+
+    def __init__(self, name: str) -> None:
+        self.nki_op = self.__name__ = name
+
+    def __repr__(self) -> str:
+        return f"nl.{self.nki_op}"
+
+
+def _made(name: str, body: Callable[..., Any], text: str) -> Callable[..., Any]:
+    body.__name__ = body.__qualname__ = name
+    body.__doc__, body.__module__ = text, "nki.language"
+    body.nki_op = name  # type: ignore[attr-defined]
+    return body
+
+
+def _binary(name: str, text: str) -> Callable[..., Any]:
+    def operator(x: Any, y: Any, dtype: Any = None) -> Any:
+        return binary(name, x, y, dtype)
+
+    return _made(name, operator, f"{text}, element-wise: a new SBUF tile (dtype: that of the tile operand).")
+
+
+def _unary(name: str, text: str) -> Callable[..., Any]:
+    def operator(x: Any, dtype: Any = None) -> Any:
+        return unary(name, x, dtype)
+
+    return _made(name, operator, f"{text}, element-wise: a new SBUF tile (dtype: that of `x`).")
+
+
+globals().update({name: _binary(name, text) for name, text in BINARY.items()})
+globals().update({name: _unary(name, text) for name, text in UNARY.items()})
+equal, maximum = globals()["equal"], globals()["maximum"]
+average, bypass, prelu = _Marker("average"), _Marker("bypass"), _Marker("prelu")

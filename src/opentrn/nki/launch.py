@@ -1,0 +1,261 @@
+"""Launching a kernel: arguments in, both cores run, results out, as one `Report`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from opentrn.nki.arrays import Kind, kind_of
+from opentrn.errors import LaunchError, OpentrnError
+from opentrn.execute import access
+from opentrn.execute.block import wrap_block
+from opentrn.execute.core import Core
+from opentrn.execute.lockstep import Lockstep
+from opentrn.execute.tile import sentinel
+from opentrn.isa.enums import MemoryRegion
+from opentrn.machine.chip import Chip, load_chip
+from opentrn.nki import settings
+from opentrn.nki.tensor import NkiTensor
+from opentrn.numerics.dtypes import DTYPES, dtype as dtype_of
+from opentrn.program.allocate import MemoryMap
+from opentrn.program.recorder import ACTIVE
+from opentrn.program.site import user_site
+from opentrn.program.view import View
+
+__all__ = ["Report", "ShapeDtype", "launch"]
+
+
+@dataclass(frozen=True)
+class ShapeDtype:
+    """An argument without data: its shape and dtype only."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+        object.__setattr__(self, "dtype", dtype_of(self.dtype).name)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one launch gave: the kernel's results, and how it used the chip.
+
+    `instructions` counts by instruction name and `engines` by engine name (both cores together); `memory` holds, for
+    each core, the map of SBUF and PSUM; `warnings` are the faults that ``strict=False`` let pass.
+    """
+
+    results: Any
+    chip: Chip
+    lnc: int
+    instructions: Counter[str]
+    engines: Counter[str]
+    memory: list[dict[MemoryRegion, MemoryMap]]
+    warnings: list[OpentrnError] = field(default_factory=list)
+
+    @property
+    def instruction_count(self) -> int:
+        """Instructions executed on all cores."""
+        return self.instructions.total()
+
+
+@dataclass
+class _Argument:
+    """One array argument and how to bring what the kernel wrote into it back to the caller."""
+
+    original: Any
+    kind: Kind
+    shared: bool
+    block: Any
+    array: np.ndarray
+    stored: bool = False
+    """An instruction wrote into it."""
+
+
+class _Launch:
+    """One run of one kernel on `lnc` cores."""
+
+    def __init__(self, function: Callable[..., Any], name: str, lnc: int, options: settings.Settings, strict: bool):
+        self.function, self.name, self.lnc, self.options, self.strict = function, name, lnc, options, strict
+        self.chip = load_chip(options.target)
+        self.arguments: dict[int, _Argument] = {}
+        self.lockstep = Lockstep(lnc, self._resume)
+        seed = options.stochastic_seed
+        self.cores = [
+            Core(self.chip, n, self.lockstep, wide=options.wide, strict=strict,
+                 stochastic=None if seed is None else np.random.default_rng((seed, n)))
+            for n in range(lnc)
+        ]
+        for core in self.cores:
+            core.shared_tensors = self.cores[0].shared_tensors
+
+    def _resume(self, core: int) -> None:
+        ACTIVE.recorder = self.cores[core].recorder
+
+    # ------------------------------------------------------------- arguments
+    def argument(self, core: Core, value: Any) -> Any:
+        """A caller's value as the kernel sees it; containers are rebuilt around their arrays."""
+        kind = kind_of(value)
+        if kind is not None:
+            return self._tensor(core, value, kind)
+        if isinstance(value, ShapeDtype):
+            storage = core.allocate(value.shape, DTYPES[value.dtype], self._argument_buffer())
+            return NkiTensor.whole(storage)
+        if isinstance(value, (tuple, list)):
+            items = [self.argument(core, v) for v in value]
+            return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+        if isinstance(value, dict):
+            return {k: self.argument(core, v) for k, v in value.items()}
+        if isinstance(value, (np.dtype, type)) or type(value).__module__ in ("torch", "jax._src.numpy.scalar_types"):
+            return _dtype_argument(value)
+        if isinstance(value, np.generic):
+            return value.item()
+        if hasattr(value, "__dict__") and any(kind_of(v) for v in vars(value).values()):
+            return self._object(core, value)
+        return value
+
+    def _object(self, core: Core, value: Any) -> Any:
+        made = object.__new__(type(value))
+        for name, item in vars(value).items():
+            object.__setattr__(made, name, self.argument(core, item))
+        return made
+
+    def _argument_buffer(self) -> MemoryRegion:
+        return MemoryRegion.shared_hbm if self.lnc > 1 else MemoryRegion.private_hbm
+
+    def _tensor(self, core: Core, value: Any, kind: Kind) -> NkiTensor:
+        found = self.arguments.get(id(value))
+        if found is None:
+            found = self.arguments[id(value)] = _wrap(value, kind, self.options.wide)
+        kind_name = dtype_of(found.original.dtype)
+        storage = core.allocate(tuple(value.shape), kind_name, self._argument_buffer(), block=found.block)
+        storage.source = found
+        return NkiTensor.whole(storage)
+
+    # ------------------------------------------------------------- running
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Report:
+        def body(index: int) -> Any:
+            core = self.cores[index]
+            given = [self.argument(core, a) for a in args]
+            named = {k: self.argument(core, v) for k, v in kwargs.items()}
+            made = self.function(*given, **named)
+            core.flush()
+            return made
+
+        outer = ACTIVE.recorder
+        try:
+            returned = self.lockstep.run(body)[0]
+            for core in self.cores:
+                core.place()
+        finally:
+            ACTIVE.recorder = outer
+            self._write_back()
+        results = self._result(returned)
+        counts: Counter[str] = Counter()
+        engines: Counter[str] = Counter()
+        for core in self.cores:
+            for step, n in core.counts.items():
+                counts[step.instruction.name] += n
+                engines[step.engine.name] += n
+        return Report(results, self.chip, self.lnc, counts, engines, [c.maps for c in self.cores],
+                      [w for c in self.cores for w in c.warnings])
+
+    def _write_back(self) -> None:
+        """Bring stores into arguments back to arrays whose memory could not be shared."""
+        for argument in self.arguments.values():
+            if argument.stored and not argument.shared and argument.kind.write_back is not None:
+                values = argument.array.view(dtype_of(argument.original.dtype).carrier) if not self.options.wide else (
+                    argument.array.astype(dtype_of(argument.original.dtype).carrier))
+                argument.kind.write_back(argument.original, values.reshape(tuple(argument.original.shape)))
+
+    # ------------------------------------------------------------- results
+    def _result(self, returned: Any) -> Any:
+        if returned is None:
+            if not self._wrote_arguments():
+                raise LaunchError(f"kernel {self.name} returned nothing and stored into none of its arguments",
+                                  hint="return the nl.ndarray(..., buffer=nl.shared_hbm) that holds the result")
+            return None
+        return self._convert(returned)
+
+    def _wrote_arguments(self) -> bool:
+        return any(a.stored for a in self.arguments.values())
+
+    def _convert(self, value: Any) -> Any:
+        if isinstance(value, (tuple, list)):
+            items = [self._convert(v) for v in value]
+            return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+        if isinstance(value, dict):
+            return {k: self._convert(v) for k, v in value.items()}
+        if not isinstance(value, View):
+            return value
+        if value.buffer.on_chip:
+            raise LaunchError(f"kernel {self.name} returned a tensor in {value.buffer.value}", got=str(value.storage.allocation),
+                              expected="tensors in nl.shared_hbm", hint="nisa.dma_copy it to an HBM tensor and return that")
+        argument = value.storage.source
+        if argument is not None and value.shape == tuple(argument.original.shape) and argument.kind.write_back:
+            return argument.original
+        return self._export(value)
+
+    def _export(self, view: View) -> Any:
+        array = access.strided(view) if view.dynamic is None else self.cores[0].values(view)
+        if view.dynamic is None and not access.ready(view):
+            window = access.shadow_of(view) if view.block.state else np.zeros(view.shape, np.uint8)
+            missing = (window != 1).reshape(view.shape + (-1,)).any(-1)
+            array[missing] = sentinel(DTYPES["float32"] if array.dtype != view.dt.carrier else view.dt)
+        if array.dtype != view.dt.carrier:
+            array = array.astype(view.dt.carrier)
+        kinds = [a.kind for a in self.arguments.values()]
+        return kinds[0].from_numpy(array, view.dt) if kinds else array
+
+
+def _dtype_argument(value: Any) -> Any:
+    """A numpy, torch or jax dtype as the NKI string; classes that name none pass through."""
+    try:
+        return dtype_of(value).name
+    except OpentrnError:
+        return value
+
+
+def _wrap(value: Any, kind: Kind, wide: bool) -> _Argument:
+    seen = kind.to_numpy(value)
+    if seen.dtype.hasobject or seen.dtype.kind in "cUSMmV" and not hasattr(seen.dtype.type, "dtype"):
+        try:
+            dtype_of(seen.dtype)
+        except OpentrnError as error:
+            raise LaunchError("argument array", site=user_site(), got=f"dtype {seen.dtype}",
+                              expected="one of NKI's data types", hint=error.hint) from None
+    named = dtype_of(value.dtype if kind.name != "numpy" else seen.dtype)
+    if seen.size == 0 or seen.ndim == 0:
+        raise LaunchError("argument array", site=user_site(), got=f"shape {seen.shape}",
+                          expected="at least one dimension and one element")
+    if wide and named.is_float and named.itemsize < 4:
+        array, shared = np.ascontiguousarray(seen.astype(np.float32)), False
+    elif kind.write_back is not None and seen.flags.c_contiguous and seen.flags.writeable and seen.flags.aligned:
+        array, shared = seen, True
+    else:
+        array, shared = np.array(seen, order="C"), False
+    flat = array.reshape(-1).view(np.uint8)
+    block = wrap_block(flat, array.dtype.itemsize)
+    return _Argument(value, kind, shared, block, array)
+
+
+def launch(
+    function: Callable[..., Any], name: str, lnc: int, args: tuple[Any, ...], kwargs: dict[str, Any], *,
+    target: str | None = None, strict: bool = True,
+) -> Report:
+    """Run ``function(*args, **kwargs)`` as a kernel on `lnc` cores of the target chip."""
+    options = settings.read(target)
+    chip = load_chip(options.target)
+    if lnc not in chip.limits.lnc_values:
+        raise LaunchError(f"kernel {name}[{lnc}]", site=user_site(), got=f"LNC {lnc} on {chip.name}",
+                          expected=f"LNC {' or '.join(map(str, chip.limits.lnc_values))}")
+    if options.lnc is not None and options.lnc != lnc:
+        raise LaunchError(f"kernel {name}[{lnc}]", site=user_site(), got=f"NEURON_LOGICAL_NC_CONFIG={options.lnc}",
+                          expected=f"{lnc}", hint="launch with kernel[LNC] that matches the variable")
+    return _Launch(function, name, lnc, options, strict).run(args, kwargs)
+
+

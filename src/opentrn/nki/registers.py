@@ -1,0 +1,104 @@
+"""Virtual registers and the instructions that move scalars into and out of them.
+
+While a kernel is recorded its values are computed on demand, so a register always has a known value here; loops whose
+bounds are registers run as the device would run them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from opentrn.errors import KernelError, LaunchError
+from opentrn.nki.objects import NKIObject
+from opentrn.program.recorder import ACTIVE
+from opentrn.program.site import user_site
+from opentrn.program.view import View
+
+__all__ = ["VirtualRegister", "register_alloc", "register_load", "register_move", "register_store"]
+
+FIRST, END = -(2**31), 2**32
+
+
+class VirtualRegister(NKIObject):
+    """A 32-bit scalar of an engine sequencer (nki.isa.VirtualRegister). `frozen` ones are loop variables."""
+
+    is_register = True
+
+    def __init__(self, state: int | None = None, frozen: bool = False) -> None:
+        self.state, self.frozen = state, frozen
+
+    def read(self) -> int:
+        """The value; KernelError when none was ever moved in."""
+        if self.state is None:
+            raise KernelError("a register is read before it has a value", site=user_site(),
+                              hint="nisa.register_alloc(0), register_move or register_load first")
+        return self.state
+
+    def write(self, value: int) -> None:
+        """Set the value; loop variables are frozen."""
+        if self.frozen:
+            raise KernelError("the induction variable of a dynamic loop cannot be written", site=user_site(2),
+                              hint="carry state in another register or in SBUF")
+        if not FIRST <= value < END:
+            raise KernelError("value does not fit a register", site=user_site(2), got=str(value), expected="32 bits")
+        self.state = int(value)
+
+    def __bool__(self) -> bool:
+        return self.read() != 0
+
+    def __repr__(self) -> str:
+        return f"VirtualRegister({self.state})"
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
+def _register(value: Any, what: str) -> VirtualRegister:
+    if not isinstance(value, VirtualRegister):
+        raise LaunchError(f"{what} is not a register", site=user_site(2), got=repr(value),
+                          expected="a register from nisa.register_alloc()")
+    return value
+
+
+def _single(tensor: Any, what: str) -> View:
+    if not isinstance(tensor, View) or tensor.size != 1:
+        got = f"shape {tensor.shape}" if isinstance(tensor, View) else repr(tensor)
+        raise LaunchError(what, site=user_site(2), got=got, expected="a tensor with exactly one element")
+    return tensor
+
+
+def register_alloc(x: int | None = None) -> VirtualRegister:
+    """A new register, holding `x` (an int, another register or a one-element tensor) unless it is None."""
+    made = VirtualRegister()
+    if isinstance(x, View):
+        register_load(made, x)
+    elif x is not None:
+        register_move(made, x)
+    return made
+
+
+def register_move(dst: VirtualRegister, src: Any) -> None:
+    """Copy an integer or another register into `dst`."""
+    value = src.read() if isinstance(src, VirtualRegister) else src
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise LaunchError("register_move", site=user_site(), got=repr(src), expected="an integer or a register")
+    _register(dst, "dst").write(int(value))
+
+
+def register_load(dst: VirtualRegister, src: View) -> None:
+    """Load the single element of a tensor in HBM or SBUF into `dst`; computes what it depends on."""
+    recorder = ACTIVE.recorder
+    if recorder is None:
+        raise LaunchError("nisa.register_load was called outside a kernel", site=user_site())
+    value = recorder.state.scalar(_single(src, "register_load"))
+    _register(dst, "dst").write(int(value))
+
+
+def register_store(dst: View, src: VirtualRegister) -> None:
+    """Write a register into a one-element tensor in HBM or SBUF."""
+    recorder = ACTIVE.recorder
+    if recorder is None:
+        raise LaunchError("nisa.register_store was called outside a kernel", site=user_site())
+    recorder.state.store_scalar(_single(dst, "register_store"), _register(src, "src").read())

@@ -1,0 +1,1 @@
+"""The recorded program: views, storages, instruction records, allocation."""

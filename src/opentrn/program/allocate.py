@@ -1,0 +1,129 @@
+"""Automatic allocation: addresses for the on-chip tensors of one core, by liveness.
+
+Model of a compiler's allocator (ours; AWS's is not public): tensors in the order of their first use, each at the lowest
+free address, live from the first to the last instruction that touches it. SBUF tensors of at most 32 (64) partitions
+may sit in any quadrant (half), the places that engines can start from (trainium_inferentia2_arch.rst, lines 711-713).
+A PSUM tensor of at most one bank does not cross a bank; a larger one starts on a bank. Manual addresses stay.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from opentrn.errors import CapacityError
+from opentrn.isa.enums import MemoryRegion
+from opentrn.program.storage import Allocation
+
+__all__ = ["MemoryMap", "allocate"]
+
+GRANULE = 16
+QUADRANTS = 4
+
+
+@dataclass
+class MemoryMap:
+    """Result for one memory: bytes per partition in use at the fullest moment, and every placed tensor."""
+
+    region: MemoryRegion
+    capacity: int
+    peak: int = 0
+    peak_at: int = -1
+    tensors: list[Allocation] = field(default_factory=list)
+
+    def live_at(self, moment: int) -> list[Allocation]:
+        """Tensors live at one instruction, largest first."""
+        live = [t for t in self.tensors if t.first <= moment <= t.last]
+        return sorted(live, key=lambda t: -t.partition_bytes)
+
+
+def allocate(tensors: Iterable[Allocation], region: MemoryRegion, capacity: int, bank: int | None = None) -> MemoryMap:
+    """Place every used tensor of `region`; sets each `Allocation.address`. `capacity` and `bank`: bytes per partition.
+
+    Raises CapacityError, listing the live tensors, when one does not fit.
+    """
+    used = sorted((t for t in tensors if t.buffer is region and t.first >= 0), key=lambda t: (t.first, t.id))
+    result = MemoryMap(region, capacity, tensors=used)
+    occupied = np.zeros((QUADRANTS, -(-capacity // GRANULE)), np.int32)
+    ending: list[tuple[int, int, Allocation]] = []
+    total = 0
+    for tensor in used:
+        while ending and ending[0][0] < tensor.first:
+            dead = heapq.heappop(ending)[2]
+            _fill(occupied, dead, -1)
+        if not tensor.manual:
+            tensor.address = _place(occupied, tensor, bank)
+            if tensor.address is None:
+                raise _over(result, tensor)
+        _fill(occupied, tensor, +1)
+        heapq.heappush(ending, (tensor.last, tensor.id, tensor))
+        total = int((occupied > 0).any(0).sum()) * GRANULE
+        if total > result.peak:
+            result.peak, result.peak_at = total, tensor.first
+    result.peak = min(result.peak, capacity)
+    return result
+
+
+def _quadrants(tensor: Allocation) -> int:
+    return 1 if tensor.partitions <= 32 else 2 if tensor.partitions <= 64 else QUADRANTS
+
+
+def _window(tensor: Allocation) -> tuple[slice, slice]:
+    assert tensor.address is not None
+    partition, byte = tensor.address
+    end = -(-(byte + tensor.partition_bytes) // GRANULE)
+    return slice(partition // 32, -(-(partition + tensor.partitions) // 32)), slice(byte // GRANULE, end)
+
+
+def _fill(occupied: np.ndarray, tensor: Allocation, delta: int) -> None:
+    occupied[_window(tensor)] += delta
+
+
+def _place(occupied: np.ndarray, tensor: Allocation, bank: int | None) -> tuple[int, int] | None:
+    need = -(-tensor.partition_bytes // GRANULE)
+    step = _quadrants(tensor)
+    best: tuple[int, int] | None = None
+    for quadrant in range(0, QUADRANTS, step):
+        busy = (occupied[quadrant : quadrant + step] > 0).any(0)
+        start = _first_fit(busy, need, None if bank is None else bank // GRANULE)
+        if start is not None and (best is None or start < best[1]):
+            best = (quadrant, start)
+        if best is not None and best[1] == 0:
+            break
+    return None if best is None else (best[0] * 32, best[1] * GRANULE)
+
+
+def _first_fit(busy: np.ndarray, need: int, bank: int | None) -> int | None:
+    """Start of the first free run of `need` granules (within one bank, or from a bank's start, in PSUM)."""
+    if bank is not None:
+        for base in range(0, len(busy), bank):
+            if need > bank:
+                if base + need <= len(busy) and not busy[base : base + need].any():
+                    return base
+            else:
+                found = _first_fit(busy[base : base + bank], need, None)
+                if found is not None:
+                    return base + found
+        return None
+    edges = np.flatnonzero(np.diff(np.concatenate(([True], busy, [True])).astype(np.int8)))
+    starts, ends = edges[::2], edges[1::2]
+    fits = np.flatnonzero(ends - starts >= need)
+    return int(starts[fits[0]]) if fits.size else None
+
+
+def _over(memory: MemoryMap, tensor: Allocation) -> CapacityError:
+    live = [t for t in memory.live_at(tensor.first) if t is tensor or t.address is not None]
+    rows = [f"{t.partition_bytes:>9,} B  {t}" for t in live[:20]]
+    more = [] if len(live) <= 20 else [f"          and {len(live) - 20} smaller ones"]
+    return CapacityError(
+        f"{memory.region.value} is over capacity: {tensor} does not fit", site=tensor.site,
+        got=f"{sum(t.partition_bytes for t in live):,} bytes per partition live at instruction {tensor.first}:\n            "
+        + "\n            ".join([*rows, *more]),
+        expected=f"at most {memory.capacity:,} bytes per partition",
+        hint="use smaller tiles, reuse a buffer, or shorten the time that the largest tensors are needed",
+    )
+
+

@@ -1,0 +1,53 @@
+"""The pytest plugin: `pytest --opentrn` makes `import nki` in test files mean opentrn.
+
+Without the option nothing else of opentrn is imported: pytest loads this file in every project of the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+__all__ = ["pytest_addoption", "pytest_configure", "pytest_runtest_makereport", "pytest_unconfigure"]
+
+
+def _asked(config: pytest.Config) -> bool:
+    return bool(config.getoption("opentrn") or config.getoption("opentrn_shadow"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("opentrn")
+    group.addoption("--opentrn", action="store_true", help="let `import nki` mean opentrn")
+    group.addoption("--opentrn-shadow", action="store_true", help="the same, even where another nki is installed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not _asked(config):
+        return
+    from opentrn.errors import InstallError
+    from opentrn.install import install
+
+    try:
+        install(shadow=bool(config.getoption("opentrn_shadow")))
+    except InstallError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not _asked(config):
+        return
+    from opentrn.install import uninstall
+
+    uninstall()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    if call.excinfo is not None and _asked(item.config):
+        from opentrn.cli.user_frames import keep_user_frames
+
+        keep_user_frames(call.excinfo.value)
+    return (yield)
