@@ -102,6 +102,17 @@ def test_tfloat32_is_the_nearest_with_ten_bits(value):
         assert abs(value) >= DTYPES["tfloat32"].max + 2.0**116
 
 
+def test_tfloat32_around_every_tie():
+    """All sixteen ends of the kept bits, at, just below and just above the middle of the thirteen cut ones."""
+    kept = np.arange(0x3F800000 >> 13, (0x3F800000 >> 13) + 16, dtype=np.uint32)[:, None]
+    cut = np.array([0, 1, 0xFFF, 0x1000, 0x1001, 0x1FFF], np.uint32)
+    x = (kept << 13 | cut).view(np.float32)
+    want = kept + np.where(cut == 0x1000, kept & 1, cut > 0x1000)
+    got = from_f32(np.stack([x, -x]), DTYPES["tfloat32"])
+    assert np.array_equal(got[0].view(np.uint32) >> 13, want)
+    assert np.array_equal(got[1], -got[0])
+
+
 def nearest_integer(value, d):
     if np.isnan(value):
         return 0
@@ -153,6 +164,13 @@ def test_shape_survives_and_inputs_are_not_written():
                     assert held.dtype == d.carrier
                     assert back.dtype == np.float32
     assert np.array_equal(strided, before)
+
+
+def test_narrow_cast_of_a_strided_array_of_several_blocks():
+    x = np.random.default_rng(1).standard_normal((500, 400)).astype(np.float32)
+    for name in SMALL[:3]:
+        d = DTYPES[name]
+        assert from_f32(x[::2].T, d).tobytes() == x[::2].T.astype(d.carrier).tobytes()
 
 
 def test_equal_types_and_equal_widths_copy_bits():

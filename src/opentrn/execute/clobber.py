@@ -36,6 +36,9 @@ class Neighbours:
                 self._overlaps.setdefault(theirs.allocation.id, []).append(ref(storage))
         self._placed.append(ref(storage))
 
+    def __bool__(self) -> bool:
+        return bool(self._overlaps)
+
     def concerns(self, allocation: Allocation) -> bool:
         """True when reads and writes of this tensor have to be followed."""
         return allocation.id in self._overlaps

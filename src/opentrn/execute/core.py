@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import islice
 from math import prod
 from typing import Any
 
@@ -156,7 +155,7 @@ class Core:
                     index = view.dynamic.index.storage.allocation
                     index.first = number if index.first < 0 else index.first
                     index.last = number
-        if any(a.manual for a in islice(reversed(self.allocations), 4096)):
+        if self._neighbours:
             self._follow(batch)
 
     def _follow(self, batch: list[Record]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -21,16 +22,16 @@ class Kernel:
     ``kernel(args)`` runs on one core, ``kernel[2](args)`` on the two cores of a logical NeuronCore (LNC2).
     """
 
-    def __init__(self, function: Callable[..., Any], lnc: int = 1) -> None:
+    def __init__(self, function: Callable[..., Any], lnc: int = 1, target: str | None = None) -> None:
         functools.update_wrapper(self, function)
-        self.func, self.lnc = function, lnc
+        self.func, self.lnc, self.target = function, lnc, target
         self.__signature__ = inspect.signature(function)
 
     def __getitem__(self, lnc: Any) -> Kernel:
         grid = lnc if isinstance(lnc, tuple) else (lnc,)
         if len(grid) != 1 or isinstance(grid[0], bool) or not hasattr(grid[0], "__index__"):
             raise LaunchError(f"kernel {self.__name__}[...]", site=user_site(), got=repr(lnc), expected="1 or 2 (the LNC)")
-        return Kernel(self.func, grid[0].__index__())
+        return Kernel(self.func, grid[0].__index__(), self.target)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if ACTIVE.recorder is not None:
@@ -39,7 +40,7 @@ class Kernel:
 
     def report(self, args: tuple[Any, ...], kwargs: dict[str, Any], **options: Any) -> Report:
         """Launch and give back everything, not the results alone."""
-        return launch(self.func, self.__name__, self.lnc, args, kwargs, **options)
+        return launch(self.func, self.__name__, self.lnc, args, kwargs, default_target=self.target, **options)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -49,17 +50,24 @@ class Kernel:
 
 
 def jit(fn: Any = None, **options: Any) -> Any:
-    """Make a function a kernel (nki.jit, SDK 2.32). Options of older versions (mode=, ...) are accepted and ignored.
+    """Make a function a kernel (nki.jit, SDK 2.32).
+
+    Options of older versions (mode=, debug_kernel=, ...) are accepted and ignored, except that ``platform_target``
+    chooses the chip where `NEURON_PLATFORM_TARGET_OVERRIDE` does not (deprecated since NKI 0.3.0).
 
     A called kernel takes numpy arrays, torch CPU tensors or jax arrays and gives back the same kind.
     """
     if fn is None:
         return functools.partial(jit, **options)
+    target = options.get("platform_target")
+    if target is not None:
+        text = "nki.jit(platform_target=...) is the old spelling of NEURON_PLATFORM_TARGET_OVERRIDE"
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
     if isinstance(fn, Kernel):
-        return Kernel(fn.func, fn.lnc)
+        return Kernel(fn.func, fn.lnc, target or fn.target)
     if not callable(fn):
         raise LaunchError("nki.jit", site=user_site(), got=repr(fn), expected="a function")
-    return Kernel(fn)
+    return Kernel(fn, target=target)
 
 
 def simulate(kernel: Any) -> Callable[..., Any]:

@@ -24,6 +24,7 @@ from opentrn.numerics.dtypes import DTYPES, dtype as dtype_of
 from opentrn.program.allocate import MemoryMap
 from opentrn.program.recorder import ACTIVE
 from opentrn.program.site import user_site
+from opentrn.program.step import Step
 from opentrn.program.view import View
 
 __all__ = ["Report", "ShapeDtype", "launch"]
@@ -45,8 +46,9 @@ class ShapeDtype:
 class Report:
     """What one launch gave: the kernel's results, and how it used the chip.
 
-    `instructions` counts by instruction name and `engines` by engine name (both cores together); `memory` holds, for
-    each core, the map of SBUF and PSUM; `warnings` are the faults that ``strict=False`` let pass.
+    `instructions` counts by instruction name and `engines` by engine name (both cores together), `steps` by checked
+    signature; `memory` holds, for each core, the map of SBUF and PSUM; `warnings` are the faults that ``strict=False``
+    let pass.
     """
 
     results: Any
@@ -54,6 +56,7 @@ class Report:
     lnc: int
     instructions: Counter[str]
     engines: Counter[str]
+    steps: Counter[Step]
     memory: list[dict[MemoryRegion, MemoryMap]]
     warnings: list[OpentrnError] = field(default_factory=list)
 
@@ -155,13 +158,15 @@ class _Launch:
             ACTIVE.recorder = outer
             self._write_back()
         results = self._result(returned)
+        steps: Counter[Step] = Counter()
+        for core in self.cores:
+            steps.update(core.counts)
         counts: Counter[str] = Counter()
         engines: Counter[str] = Counter()
-        for core in self.cores:
-            for step, n in core.counts.items():
-                counts[step.instruction.name] += n
-                engines[step.engine.name] += n
-        return Report(results, self.chip, self.lnc, counts, engines, [c.maps for c in self.cores],
+        for step, n in steps.items():
+            counts[step.instruction.name] += n
+            engines[step.engine.name] += n
+        return Report(results, self.chip, self.lnc, counts, engines, steps, [c.maps for c in self.cores],
                       [w for c in self.cores for w in c.warnings])
 
     def _write_back(self) -> None:
@@ -245,10 +250,10 @@ def _wrap(value: Any, kind: Kind, wide: bool) -> _Argument:
 
 def launch(
     function: Callable[..., Any], name: str, lnc: int, args: tuple[Any, ...], kwargs: dict[str, Any], *,
-    target: str | None = None, strict: bool = True,
+    target: str | None = None, default_target: str | None = None, strict: bool = True,
 ) -> Report:
     """Run ``function(*args, **kwargs)`` as a kernel on `lnc` cores of the target chip."""
-    options = settings.read(target)
+    options = settings.read(target, default_target)
     chip = load_chip(options.target)
     if lnc not in chip.limits.lnc_values:
         raise LaunchError(f"kernel {name}[{lnc}]", site=user_site(), got=f"LNC {lnc} on {chip.name}",

@@ -30,11 +30,14 @@ class Settings:
     """Seed of stochastic rounding; None rounds to nearest even."""
 
 
-def read(target: str | None = None) -> Settings:
-    """The settings now; `target` wins over the environment. Raises MachineError for a target that does not exist."""
+def read(target: str | None = None, default: str | None = None) -> Settings:
+    """The settings now. `target` wins over the environment, which wins over `default`, which wins over trn2.
+
+    Raises MachineError for a target that does not exist.
+    """
     if os.environ.get("OPENTRN_NATIVE") == "0" and native.available():
         native.disable("OPENTRN_NATIVE=0 is set")
-    chosen = target or os.environ.get("NEURON_PLATFORM_TARGET_OVERRIDE") or DEFAULT_TARGET
+    chosen = target or os.environ.get("NEURON_PLATFORM_TARGET_OVERRIDE") or default or DEFAULT_TARGET
     stochastic = os.environ.get("NEURON_RT_STOCHASTIC_ROUNDING_EN") == "1"
     lnc = os.environ.get("NEURON_LOGICAL_NC_CONFIG")
     return Settings(

@@ -20,6 +20,7 @@ __all__ = ["convert", "from_f32", "to_f32"]
 
 # float32 needs no rounding; float8_e8m0fnu holds scales, whose rounding is quantize_mx's own.
 _NEAREST_ONLY = ("float32", "float8_e8m0fnu")
+_BLOCK = 32768  # elements whose temporaries stay in the cache
 
 
 def to_f32(a: np.ndarray, dt: DType) -> np.ndarray:
@@ -76,7 +77,7 @@ def _refuse_packed(dt: DType) -> None:
 
 def _to_float(x: np.ndarray, dt: DType) -> np.ndarray:
     if dt.itemsize == 1:
-        return _bytes_of_halves(dt).take(_upper_half(x), mode="clip").view(dt.carrier)
+        return _to_byte(x, dt)
     if dt.name == "tfloat32":
         return _to_tfloat32(x)
     if dt.name == "float32":
@@ -99,18 +100,26 @@ def _bytes_of_halves(dt: DType) -> np.ndarray:
         return values.astype(dt.carrier).view(np.uint8)
 
 
-def _upper_half(x: np.ndarray) -> np.ndarray:
+def _to_byte(x: np.ndarray, dt: DType) -> np.ndarray:
+    bits, table = np.ravel(x).view(np.uint32), _bytes_of_halves(dt)
+    out = np.empty(bits.size, np.uint8)
+    for start in range(0, bits.size, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        out[block] = table.take(_upper_half(bits[block]), mode="clip")
+    return out.view(dt.carrier).reshape(x.shape)
+
+
+def _upper_half(bits: np.ndarray) -> np.ndarray:
     """The upper 16 bits of each float32, rounded to odd: the last bit also says whether anything was cut off.
 
     An 8-bit float has at least two bits less than the half kept here, so rounding the half once more to nearest even
-    gives the same as rounding `x` directly (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
+    gives the same as rounding once (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
     """
-    bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
     odd = bits & 0xFFFF
     odd += 0xFFFF
     odd |= bits
     odd >>= 16
-    return odd.reshape(x.shape)
+    return odd
 
 
 def _quiet(half: np.ndarray) -> np.ndarray:

@@ -1,0 +1,134 @@
+"""Runs the public tutorial kernels of the `nki` generation unmodified and prints a table against numpy references.
+
+    python tests/conformance/samples.py --samples CHECKOUT_OF_nki-samples --sdk CHECKOUT_OF_aws-neuron-sdk
+
+Nothing of those checkouts is copied; without them there is nothing to run. Exit code 1 when a kernel does not match.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+import opentrn
+
+RNG = np.random.default_rng(5)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One kernel: where it is, how to call it, and what an independent computation gives."""
+
+    source: str
+    file: str
+    kernel: str
+    run: Callable[[Any], Any]
+    want: Callable[[], np.ndarray]
+    tolerance: float
+    target: str = "trn2"
+
+
+def normal(*shape: int, dtype: Any = np.float32) -> np.ndarray:
+    return RNG.standard_normal(shape).astype(dtype)
+
+
+def matmul_jobs(source: str, folder: str) -> list[Job]:
+    file = f"{folder}/matrix_multiplication_nki_kernels.py"
+    small = normal(128, 64), normal(128, 512)
+    large = normal(1024, 1024, dtype=ml_dtypes.bfloat16), normal(1024, 2048, dtype=ml_dtypes.bfloat16)
+
+    def job(name: str, pair: tuple[np.ndarray, np.ndarray], tolerance: float) -> Job:
+        def want() -> np.ndarray:
+            return pair[0].astype(np.float64).T @ pair[1].astype(np.float64)
+
+        return Job(source, file, name, lambda kernel: kernel(*pair), want, tolerance)
+
+    tiled = ("nki_matmul_tiled_", "nki_matmul_hoist_load_", "nki_matmul_block_free_dimension_", "nki_matmul_fully_optimized_")
+    return [job("nki_matmul_basic_", small, 1e-5), *(job(name, large, 5e-3) for name in tiled)]
+
+
+def sdk_jobs() -> list[Job]:
+    a, b = normal(256, 1024), normal(256, 1024)
+    pool = normal(8, 12, 12)
+    flip = normal(64, 5 * 7)
+
+    def pooled() -> np.ndarray:
+        return np.array([[[pool[c, 2 * y : 2 * y + 2, 2 * x : 2 * x + 2].mean() for x in range(6)] for y in range(6)]
+                         for c in range(8)])  # fmt: skip
+
+    def flipped() -> np.ndarray:
+        return np.stack([row.reshape(5, 7).T.reshape(-1) for row in flip])
+
+    return [
+        Job("sdk", "tensor_addition/tensor_addition_nki_kernels.py", "nki_tensor_add", lambda k: k(a, b), lambda: a + b, 1e-6),
+        Job("sdk", "average_pool2d/average_pool2d_nki_kernels.py", "tensor_avgpool_kernel", lambda k: k(pool, 2), pooled, 1e-5),
+        Job("sdk", "transpose2d/transpose2d_nki_kernels.py", "tensor_transpose2D_kernel_", lambda k: k(flip, (5, 7)), flipped, 0),
+        Job("sdk", "simulate/nki_simulate_example.py", "add_kernel", lambda k: k(a[:128], b[:128]), lambda: a[:128] + b[:128], 1e-6),
+    ]  # fmt: skip
+
+
+def load(path: Path) -> ModuleType:
+    """A module of the checkout, under a name of its own; its neighbours are importable."""
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec = importlib.util.spec_from_file_location(f"sample_{path.stem}_{abs(hash(path))}", path)
+        assert spec is not None and spec.loader is not None
+        made = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(made)
+    finally:
+        sys.path.pop(0)
+    return made
+
+
+def attempt(job: Job, root: Path) -> tuple[str, str]:
+    """(outcome, detail) of one kernel."""
+    os.environ["NEURON_PLATFORM_TARGET_OVERRIDE"] = job.target
+    start = time.perf_counter()
+    try:
+        got = np.asarray(job.run(getattr(load(root / job.file), job.kernel))).astype(np.float64)
+    except Exception as error:
+        return "FAILED", f"{type(error).__name__}: {str(error).splitlines()[0][:100]}"
+    want = job.want()
+    gap = np.abs(got.reshape(want.shape) - want).max() / max(np.abs(want).max(), 1e-30)
+    outcome = "ok" if gap <= job.tolerance else "DIFFERS"
+    return outcome, f"error {gap:.1e} of the largest value, {time.perf_counter() - start:.2f} s"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--samples", type=Path, help="checkout of aws-neuron/nki-samples")
+    parser.add_argument("--sdk", type=Path, help="checkout of aws-neuron/aws-neuron-sdk")
+    given = parser.parse_args()
+    opentrn.install()
+    jobs: list[tuple[Job, Path]] = []
+    if given.samples:
+        root = given.samples / "src/nki_samples/tutorials"
+        jobs += [(j, root) for j in matmul_jobs("nki-samples", "matrix_multiplication")]
+        from mx_samples import mx_jobs
+
+        jobs += [(j, root) for j in mx_jobs(root)]
+    if given.sdk:
+        root = given.sdk / "nki/examples"
+        jobs += [(j, root) for j in [*matmul_jobs("sdk", "matrix_multiplication"), *sdk_jobs()]]
+    failed = 0
+    for job, root in jobs:
+        outcome, detail = attempt(job, root)
+        failed += outcome != "ok"
+        print(f"{job.source:<12} {job.file.split('/')[-1]:<40} {job.kernel:<45} {job.target}  {outcome:<8} {detail}")
+    print(f"\n{len(jobs) - failed} of {len(jobs)} kernels match")
+    return 1 if failed or not jobs else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
