@@ -17,7 +17,8 @@ from opentrn.numerics.activations import ACTIVATIONS, Activation
 from opentrn.numerics.alu import ALU, AluOp
 
 __all__ = [
-    "activation", "alu", "alu_of", "boolean", "choice", "integer", "integers", "member", "number", "optional", "pattern",
+    "activation", "alu", "alu_of", "boolean", "choice", "integer", "integer_or_register", "integers", "member", "number", "operator",
+    "optional", "pattern",
 ]  # fmt: skip
 
 
@@ -113,7 +114,28 @@ def _pattern(value: Any) -> tuple[tuple[int, int], ...]:
     return pairs
 
 
+class Operator:
+    """The default of an operator parameter: prints as the public function, e.g. ``nl.maximum``."""
+
+    def __init__(self, name: str) -> None:
+        self.nki_op = self.__name__ = name
+
+    def __repr__(self) -> str:
+        return f"nl.{self.nki_op}"
+
+
+def operator(name: str) -> Operator:
+    """The operator called `name`, for signatures (the functions of `nki.language` stand above this room)."""
+    return Operator(name)
+
+
+def _integer_or_register(value: Any) -> int:
+    # registers always have a known value while a kernel is recorded
+    return _integer(value.read() if getattr(value, "is_register", False) else value)
+
+
 integer = Attribute(_integer, "integer")
+integer_or_register = Attribute(_integer_or_register, "integer or register")
 boolean = Attribute(_boolean, "bool")
 number = Attribute(_number, "number")
 integers = Attribute(_integers, "list of integers")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from opentrn.isa.enums import MemoryRegion
-from opentrn.isa.spec import Cost, Use
+from opentrn.isa.spec import Cost, Tile, Use
 
-__all__ = ["dma_cost", "gpsimd_cost", "scalar_cost", "vector_cost"]
+__all__ = ["dma_cost", "gpsimd_cost", "in_psum", "scalar_cost", "tensor_scalar_rate", "tensor_tensor_rate", "vector_copy_rate", "vector_cost"]
 
 
 def _tiers(use: Use, *paths: str) -> tuple[str, ...]:
@@ -50,3 +50,39 @@ def dma_cost(use: Use, nbytes: int, descriptors: int) -> Cost:
 def in_psum(*tiles: object) -> bool:
     """True when one of the operands is in PSUM."""
     return any(getattr(tile, "buffer", None) is MemoryRegion.psum for tile in tiles)
+
+
+_HALF = ("bfloat16", "float16")
+
+
+def vector_copy_rate(use: Use, src: Tile, dst: Tile) -> str:
+    """The entry of `cost.vector` for a copy: 16-bit floats stream faster (trainium2_arch.rst, "Performance Mode")."""
+    if src.dtype in _HALF and dst.dtype in _HALF:
+        if in_psum(src) and in_psum(dst):
+            return "cycles_per_element_psum_copy"
+        if in_psum(src, dst):
+            return "cycles_per_element_16bit_copy_one_psum"
+        dense = src.strides[-1] == 1 and dst.strides[-1] == 1
+        return "cycles_per_element_16bit_copy" if dense else "cycles_per_element_16bit_copy_strided"
+    if in_psum(src, dst):
+        return "cycles_per_element_psum_copy"
+    if src.dtype in _HALF and dst.dtype == "float32":
+        return "cycles_per_element_bf16_to_fp32_copy"
+    return "cycles_per_element_fp32_copy"
+
+
+def tensor_tensor_rate(dst: Tile, *inputs: Tile) -> str:
+    """The entry of `cost.vector` for two streamed inputs: faster when all are 16-bit floats in SBUF."""
+    if all(t.dtype in _HALF for t in (dst, *inputs)) and not in_psum(*inputs):
+        return "cycles_per_element_16bit_tensor_tensor"
+    return "cycles_per_element_psum_tensor_tensor" if in_psum(*inputs) else "cycles_per_element_fp32_tensor_tensor"
+
+
+def tensor_scalar_rate(src: Tile, dst: Tile) -> str:
+    """The entry of `cost.vector` for one streamed input with scalar operands."""
+    if src.dtype in _HALF and dst.dtype in _HALF and not (in_psum(src) and in_psum(dst)):
+        if in_psum(src, dst):
+            return "cycles_per_element_16bit_tensor_scalar_one_psum"
+        dense = src.strides[-1] == 1 and dst.strides[-1] == 1
+        return "cycles_per_element_16bit_tensor_scalar" if dense else "cycles_per_element_16bit_tensor_scalar_strided"
+    return "cycles_per_element_psum_copy" if in_psum(src, dst) else "cycles_per_element_fp32_tensor_scalar"

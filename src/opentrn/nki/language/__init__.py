@@ -8,6 +8,7 @@ from opentrn.isa.enums import MemoryRegion
 from opentrn.nki.language.memory import *
 from opentrn.nki.language.ops import *
 from opentrn.nki.language.spmd import *
+from opentrn.nki.language.tile_size import tile_size
 from opentrn.nki.language.types import *
 from opentrn.nki.objects import NKIObject
 from opentrn.nki.tensor import NkiTensor

@@ -1,0 +1,113 @@
+"""nc_transpose: swap the partition and free axes of a tile."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from opentrn.isa import enums
+from opentrn.isa.array import in_one_bank, matmul_cost
+from opentrn.isa.costs import in_psum, vector_cost
+from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of
+
+
+@instruction(
+    operands={"dst": into(), "data": of()},
+    engines=(enums.engine.tensor, enums.engine.vector),
+    page="nki.isa.nc_transpose (SDK 2.32)",
+)
+def nc_transpose(dst, data, engine=enums.engine.unknown, name=None):
+    """Transpose ``data`` (P, F) into ``dst`` (F, P), bit for bit; several free dimensions count as one.
+
+    The Tensor Engine takes up to 128 x 128 from SBUF to PSUM, the Vector Engine up to 32 x 32 between SBUF and PSUM.
+    """
+
+
+@nc_transpose.rule("c1", "documented", "dst has data's elements as partitions and data's partitions as elements")
+def _(use: Use) -> None:
+    if (use.dst.partitions, use.dst.elements) != (use.data.elements, use.data.partitions):
+        raise Broken(f"{use.data.shape} into {use.dst.shape}", f"dst of shape ({use.data.elements}, {use.data.partitions})")
+
+
+@nc_transpose.rule("c2", "documented", "dst has the data type of data (float32 is accepted for narrower floats)")
+def _(use: Use) -> None:
+    # the page demands equal dtypes; public kernels also transpose into float32 PSUM (nki-library tp_broadcast)
+    if use.dst.dtype != use.data.dtype and not (use.dst.dtype == "float32" and use.data.dt.is_float):
+        raise Broken(f"{use.data.dtype} into {use.dst.dtype}", f"{use.data.dtype}")
+
+
+@nc_transpose.rule("c3", "documented", "the Tensor Engine reads SBUF, writes PSUM, and takes at most 128 x 128")
+def _(use: Use) -> None:
+    if use.engine is not enums.engine.tensor:
+        return
+    if in_psum(use.data) or not in_psum(use.dst):
+        raise Broken(f"{use.data.buffer.value} to {use.dst.buffer.value}", "sbuf to psum on the tensor engine")
+    if use.data.elements > 128:
+        raise Broken(f"{use.data.partitions} x {use.data.elements}", "at most 128 x 128")
+
+
+@nc_transpose.rule("c4", "documented", "the Vector Engine takes at most 32 x 32")
+def _(use: Use) -> None:
+    if use.engine is enums.engine.vector and max(use.data.partitions, use.data.elements) > 32:
+        raise Broken(f"{use.data.partitions} x {use.data.elements}", "at most 32 x 32", "use the tensor engine, into PSUM")
+
+
+@nc_transpose.rule("c5", "documented", "dst does not cross a PSUM bank (Tensor Engine, v2 and v3)")
+def _(use: Use) -> None:
+    if use.engine is enums.engine.tensor and use.chip.nc_version < 4:
+        in_one_bank(use.dst, use.chip)
+
+
+@nc_transpose.rule("c6", "documented", "the Tensor Engine transposes floats up to 32 bits")
+def _(use: Use) -> None:
+    # it is a matmul with an identity: inputs are the dtypes of nc_matmul; integers of equal width pass as bits from v3
+    if use.engine is enums.engine.tensor and use.chip.nc_version < 3 and not use.data.dt.is_float:
+        raise Broken(f"{use.data.dtype} on {use.chip.name}", "a floating dtype, or trn2 and newer")
+
+
+@nc_transpose.chooses
+def _(use: Use) -> enums.engine:
+    # NKI 0.4.0 release notes: unknown "continues to auto-select based on the destination buffer"
+    return enums.engine.tensor if in_psum(use.dst) and not in_psum(use.data) else enums.engine.vector
+
+
+@nc_transpose.meaning
+def _(use: Use) -> None:
+    if use.dst.dtype == use.data.dtype:
+        use.dst.put(use.data.raw().T.copy())
+    else:
+        use.dst.store(np.ascontiguousarray(use.data.f32().T))
+
+
+@nc_transpose.native
+def _(use: Use) -> Native | None:
+    return Native("nc_transpose", ("dst", "data"))
+
+
+@nc_transpose.cost
+def _(use: Use) -> Cost:
+    if use.engine is enums.engine.vector:
+        return vector_cost(use, use.data.elements, "cycles_per_element_nc_transpose")
+    return matmul_cost(use, use.data.partitions, use.data.dtype)
+
+
+nc_transpose.differ(
+    "On NeuronCore-v2 a Tensor Engine transpose of NaN or Inf is not bit-accurate; here it is on every chip.",
+)
+
+
+@nc_transpose.shown
+def _(m: SimpleNamespace) -> Any:
+    def flip(x: Any) -> Any:
+        tile = m.nl.load(x)
+        flipped = m.nl.ndarray((x.shape[1], x.shape[0]), dtype=x.dtype, buffer=m.nl.psum)
+        m.nisa.nc_transpose(dst=flipped, data=tile)
+        result = m.nl.ndarray(flipped.shape, dtype=x.dtype, buffer=m.nl.sbuf)
+        m.nisa.tensor_copy(dst=result, src=flipped)
+        out = m.nl.ndarray(flipped.shape, dtype=x.dtype, buffer=m.nl.shared_hbm)
+        m.nisa.dma_copy(dst=out, src=result)
+        return out
+
+    return flip, (m.np.arange(32, dtype=m.np.float32).reshape(4, 8),)

@@ -1,0 +1,89 @@
+"""memset: fill a tile with one compile-time value."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from opentrn.isa import attributes as a
+from opentrn.isa import enums
+from opentrn.isa.costs import gpsimd_cost, vector_cost
+from opentrn.isa.spec import ON_CHIP, Broken, Cost, Native, Use, instruction, into
+
+
+@instruction(
+    operands={"dst": into(ON_CHIP)},
+    attributes={"value": a.number},
+    engines=(enums.engine.vector, enums.engine.gpsimd),
+    page="nki.isa.memset (SDK 2.32)",
+)
+def memset(dst, value, engine=enums.engine.unknown, name=None):
+    """Fill every element of ``dst`` with the constant ``value``, on the Vector or GpSimd Engine.
+
+    ``value`` is rounded once to a floating ``dst``; an integer ``dst`` takes integers in its range only. Packed x4
+    types take 0 only.
+    """
+
+
+@memset.rule("c1", "documented", "an integer dst takes an integer value")
+def _(use: Use) -> None:
+    # NKI 0.3.0 release notes: "Enforces strict type matching between value and destination dtype"
+    if (use.dst.dt.is_integer or use.dst.dt.kind == "bool") and isinstance(use.value, float):
+        raise Broken(f"value={use.value} (float) into {use.dst.dtype}", "an int", f"write {int(use.value)}"
+                     if np.isfinite(use.value) else None)
+
+
+@memset.rule("c2", "documented", "a packed x4 dst takes 0 only")
+def _(use: Use) -> None:
+    if use.dst.dt.kind == "packed" and use.value != 0:
+        raise Broken(f"value={use.value} into {use.dst.dtype}", "0")
+
+
+@memset.rule("c3", "inferred", "an integer value is in the range of dst's dtype")
+def _(use: Use) -> None:
+    kind = use.dst.dt
+    if kind.is_integer and not kind.min <= use.value <= kind.max:
+        raise Broken(f"value={use.value} into {kind.name}", f"{kind.min} to {kind.max}")
+
+
+@memset.rule("c4", "documented", "the GpSimd Engine does not reach PSUM")
+def _(use: Use) -> None:
+    if use.engine is enums.engine.gpsimd and use.dst.buffer is enums.MemoryRegion.psum:
+        raise Broken("dst in PSUM on gpsimd", "dst in SBUF, or the vector engine")
+
+
+@memset.meaning
+def _(use: Use) -> None:
+    dst = use.dst
+    if dst.held.is_float:
+        dst.store(np.full((dst.partitions, dst.elements), use.value, np.float32))
+    else:
+        dst.put(np.full((dst.partitions, dst.elements), use.value, dst.held.carrier))
+
+
+@memset.native
+def _(use: Use) -> Native | None:
+    if use.dst.dt.is_float:
+        return Native("memset", ("dst",), (), (float(use.value),))
+    return Native("memset", ("dst",), (int(use.value),))
+
+
+@memset.cost
+def _(use: Use) -> Cost:
+    if use.engine is enums.engine.gpsimd:
+        return gpsimd_cost(use, use.dst.elements)
+    return vector_cost(use, use.dst.elements, "cycles_per_element_memset")
+
+
+@memset.shown
+def _(m: SimpleNamespace) -> Any:
+    def fill(like: Any) -> Any:
+        tile = m.nl.ndarray(like.shape, dtype=like.dtype, buffer=m.nl.sbuf)
+        m.nisa.memset(dst=tile, value=1.5)
+        out = m.nl.ndarray(like.shape, dtype=like.dtype, buffer=m.nl.shared_hbm)
+        m.nisa.dma_copy(dst=out, src=tile)
+        return out
+
+    return fill, (m.np.zeros((4, 8), m.np.float32),)
