@@ -128,7 +128,7 @@ NB_MODULE(_native, m) {
     m.doc() = "The native executor of opentrn.";
     nb::class_<Block>(m, "Block", "The bytes of one tensor and the shadow of what was written.")
         .def(nb::init<int64_t, int64_t>(), "nbytes"_a, "unit"_a)
-        .def_static("wrap", &wrap, "array"_a, "unit"_a, "A fully written Block over an existing writable numpy buffer.")
+        .def_static("wrap", &wrap, nb::arg("array").noconvert(), "unit"_a, "A fully written Block over an existing writable numpy buffer.")
         .def_ro("nbytes", &Block::nbytes)
         .def_ro("unit", &Block::unit)
         .def_prop_ro("array", &array_of, nb::rv_policy::reference, "The bytes, as a uint8 numpy view.")

@@ -6,7 +6,7 @@ import gc
 
 import numpy as np
 import pytest
-from native_harness import View, block_of, execute, native, spec
+from tests.native.harness import View, block_of, execute, native, spec
 
 
 def fill(shape, strides, dtype=np.float32):

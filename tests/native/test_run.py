@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from native_harness import Step, View, block_of, execute, native, spec
+from tests.native.harness import Step, View, block_of, execute, native, spec
 
 FLOAT = np.float32
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from native_harness import BFLOAT16, View, block_of, execute, native, random_array, same, spec
+from tests.native.harness import BFLOAT16, View, block_of, execute, native, random_array, same, spec
 
 SIZE = 4096
 DTYPES = [np.dtype(np.float32), BFLOAT16, np.dtype(np.int8), np.dtype(np.int32)]

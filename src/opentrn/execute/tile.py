@@ -45,12 +45,16 @@ class Tile:
         self.require_written()
         if self.view.dynamic is None:
             return access.strided(self.view)
+        self.require_valid()
+        return self.where().gather()
+
+    def require_valid(self) -> None:
+        """Raise KernelError when a run-time index is out of bounds."""
         where = self.where()
         if not where.all_valid:
             raise KernelError(f"{self.name}: a run-time index is out of bounds", got=where.complaint,
                               expected=f"0 <= index < {self.view.dynamic.limit}",
                               hint="a DMA can leave such rows out with oob_mode=nisa.oob_mode.skip")
-        return where.gather()
 
     def raw(self) -> np.ndarray:
         """The elements as (partitions, elements) in the carrier dtype: bits, for copies and integers."""

@@ -12,12 +12,15 @@ from opentrn.numerics import alu
 from opentrn.numerics.alu import AluOp
 
 __all__ = [
-    "TRN3_OPS", "arithmetic_only", "binary_only", "bitvec_needs_integers", "fold", "gpsimd_integers", "is_bitvec", "on_hardware",
+    "FOLDED", "TRN3_OPS", "arithmetic_only", "binary_only", "bitvec_needs_integers", "fold", "gpsimd_integers", "is_bitvec", "on_hardware",
     "UNARY", "operand_bits", "reversed_apply",
 ]  # fmt: skip
 
 TRN3_OPS = frozenset({"abs_max", "abs_min"})
 """Operators that exist from NeuronCore-v4 on (nl.abs_max, nl.abs_min, SDK 2.32)."""
+
+FOLDED = frozenset({"add", "multiply", "maximum", "minimum"})
+"""Reductions that have a neutral element to pad with, and a fixed order (`fold`)."""
 
 UNARY = frozenset({"abs", "square", "relu", "rsqrt", "reciprocal", "invert", "bypass"})
 

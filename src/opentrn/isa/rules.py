@@ -102,7 +102,8 @@ def _extent(use: Use) -> Iterable[tuple[str, str, Any]]:
             continue
         if tile.partitions > pmax:
             yield f"{name}.partitions", f"{tile.partitions} partitions", f"at most {pmax}"
-        step = 128 if tile.partitions > 64 else 64 if tile.partitions > 32 else 32
+        own = use.instruction.operands[name.split("[")[0]].start
+        step = own or (128 if tile.partitions > 64 else 64 if tile.partitions > 32 else 32)
         if compute and tile.start_partition % step:
             starts = ", ".join(str(p) for p in range(0, 128, step))
             yield f"{name}.start", f"{tile.partitions} partitions from {tile.start_partition}", f"a start of {starts}"

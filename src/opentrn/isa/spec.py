@@ -75,6 +75,8 @@ class Operand:
     """May use tensor indirection (`.indirect`, NeuronCore-v4)."""
     dynamic: bool = True
     """May use a run-time address (scalar or vector offset)."""
+    start: int | None = None
+    """Step of legal start partitions where it is not the common one (MX scales: every 4)."""
 
 
 def of(memory: frozenset[MemoryRegion] = ON_CHIP, **facts: Any) -> Operand:

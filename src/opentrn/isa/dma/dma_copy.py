@@ -91,6 +91,8 @@ def _(use: Use) -> None:
 def _(use: Use) -> None:
     src, dst = use.src, use.dst
     if use.oob_mode is enums.oob_mode.error:
+        if dst.dynamic is not None:
+            dst.require_valid()
         dst.take(src)
         return
     keep = np.ones(dst.size, bool)

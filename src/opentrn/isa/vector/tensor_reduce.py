@@ -11,7 +11,7 @@ import numpy as np
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.costs import vector_cost
-from opentrn.isa.operators import bitvec_needs_integers, fold, is_bitvec, on_hardware
+from opentrn.isa.operators import FOLDED, bitvec_needs_integers, fold, is_bitvec, on_hardware
 from opentrn.isa.rules import same_partitions
 from opentrn.isa.spec import Attribute, Broken, Cost, Native, Use, instruction, into, of
 from opentrn.numerics import alu
@@ -88,7 +88,7 @@ def _(use: Use) -> None:
         return
     groups = use.data.f32().reshape(-1, count)
     # subtract and the logical operators have no neutral element to pad with
-    folds = use.op.name in ("add", "multiply", "maximum", "minimum")
+    folds = use.op.name in FOLDED
     result = fold(use.op, groups) if folds else alu.reduce(use.op, groups, -1)
     result = result.reshape(use.dst.partitions, -1)
     use.dst.store(np.negative(result) if use.negate else result)
@@ -96,7 +96,7 @@ def _(use: Use) -> None:
 
 @tensor_reduce.native
 def _(use: Use) -> Native | None:
-    if use.op.name not in ("add", "multiply", "maximum", "minimum"):
+    if use.op.name not in FOLDED:
         return None
     return Native("tensor_reduce", ("dst", "data"), (use.op.code, reduced(use), int(use.negate)))
 

@@ -1,0 +1,90 @@
+"""sendrecv: swap SBUF tiles between the cores of a logical NeuronCore."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from opentrn.errors import KernelError
+from opentrn.isa import attributes as a
+from opentrn.isa import enums
+from opentrn.isa.rules import same_dtype, same_tile
+from opentrn.isa.spec import SBUF, Broken, Cost, Use, instruction, into, of
+
+
+@instruction(
+    operands={"src": of(SBUF), "dst": into(SBUF)},
+    attributes={
+        "send_to_rank": a.integer,
+        "recv_from_rank": a.integer,
+        "pipe_id": a.integer,
+        "dma_engine": a.choice(enums.dma_engine),
+    },
+    engines=(enums.engine.dma, enums.engine.gpsimd),
+    page="nki.isa.sendrecv (SDK 2.32)",
+    since=3,
+)
+def sendrecv(
+    src, dst, send_to_rank, recv_from_rank, pipe_id, dma_engine=enums.dma_engine.dma, name=None
+):
+    """Send ``src`` to core ``send_to_rank`` and receive ``dst`` from core ``recv_from_rank``, both in SBUF.
+
+    Blocks until the partner executes its sendrecv of the same ``pipe_id``. Bits are copied. ``gpsimd_dma`` limits the
+    bytes per partition.
+    """
+
+
+@sendrecv.rule("c1", "documented", "src and dst have one data type")
+def _(use: Use) -> None:
+    same_dtype(use.src, use.dst)
+
+
+@sendrecv.rule("c2", "documented", "src and dst have the same partitions and elements per partition")
+def _(use: Use) -> None:
+    same_tile(use.src, use.dst)
+
+
+@sendrecv.rule("c3", "documented", "ranks are 0 or 1")
+def _(use: Use) -> None:
+    if use.send_to_rank not in (0, 1) or use.recv_from_rank not in (0, 1):
+        raise Broken(f"send_to_rank={use.send_to_rank}, recv_from_rank={use.recv_from_rank}", "0 or 1")
+
+
+@sendrecv.rule("c4", "documented", "gpsimd_dma moves at most 1024, 512 or 256 bytes per partition by element size")
+def _(use: Use) -> None:
+    if use.dma_engine is not enums.dma_engine.gpsimd_dma:
+        return
+    limit = use.chip.limits[f"sendrecv_gpsimd_bytes_per_partition_{8 * use.src.dt.itemsize}bit"]
+    if use.src.elements * use.src.dt.itemsize > limit:
+        raise Broken(f"{use.src.elements * use.src.dt.itemsize} bytes per partition", f"at most {limit}")
+
+
+@sendrecv.meaning
+def _(use: Use) -> None:
+    me = use.core.index
+    if use.send_to_rank == use.recv_from_rank == me:
+        use.dst.take(use.src)
+        return
+    if use.core.lockstep.count == 1 or use.send_to_rank == me or use.recv_from_rank == me:
+        raise KernelError("sendrecv with a core that is not there", expected="the other core of kernel[2] (LNC2)",
+                          got=f"core {me} sends to {use.send_to_rank}, receives from {use.recv_from_rank}")
+    use.dst.put(use.core.meet("sendrecv", f"pipe {use.pipe_id}", use.src.raw().copy()))
+
+
+@sendrecv.cost
+def _(use: Use) -> Cost:
+    chip = use.chip
+    return Cost(use.engine.name, chip.cost.sendrecv_ns, 0.0, (chip.quantity("cost.sendrecv_ns").tier,))
+
+
+@sendrecv.shown
+def _(m: SimpleNamespace) -> Any:
+    def to_myself(x: Any) -> Any:
+        tile, got = m.nl.load(x), m.nl.ndarray(x.shape, dtype=x.dtype, buffer=m.nl.sbuf)
+        me = m.nl.program_id()
+        m.nisa.sendrecv(src=tile, dst=got, send_to_rank=me, recv_from_rank=me, pipe_id=0)
+        out = m.nl.ndarray(x.shape, dtype=x.dtype, buffer=m.nl.shared_hbm)
+        m.nisa.dma_copy(dst=out, src=got)
+        return out
+
+    return to_myself, (m.np.ones((4, 8), m.np.float32),)

@@ -1,0 +1,139 @@
+"""dma_transpose: transpose through the DMA engines, also of gathered rows."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from opentrn.isa import attributes as a
+from opentrn.isa import enums
+from opentrn.isa.costs import dma_cost
+from opentrn.isa.rules import same_dtype
+from opentrn.isa.spec import HBM, SBUF, Attribute, Broken, Cost, Use, instruction, into, of
+
+AXES = {2: (1, 0), 3: (2, 1, 0), 4: (3, 1, 2, 0)}
+HARDWARE = enums.dge_mode.hwdge
+
+
+def _axes(value: Any) -> tuple[int, ...] | None:
+    return None if value is None else a.integers.parse(value)
+
+
+axes_attribute = Attribute(_axes, "tuple of axes, or None")
+
+
+@instruction(
+    operands={"dst": into(SBUF), "src": of(HBM | SBUF)},
+    attributes={
+        "axes": axes_attribute,
+        "priority": a.optional(a.integer),
+        "dge_mode": a.choice(enums.dge_mode),
+        "oob_mode": a.choice(enums.oob_mode),
+    },
+    engines=(enums.engine.dma,),
+    page="nki.isa.dma_transpose (SDK 2.32)",
+)
+def dma_transpose(
+    dst, src, axes=None, priority=None, dge_mode=enums.dge_mode.unknown, oob_mode=enums.oob_mode.error, name=None
+):
+    """Transpose ``src`` (HBM or SBUF) into ``dst`` (SBUF): axes (1, 0), (2, 1, 0) or (3, 1, 2, 0) by rank.
+
+    Bits are copied. With a vector-indexed ``src`` rows are gathered first, in the order of the index tile's columns;
+    ``oob_mode.skip`` leaves the columns of ``dst`` whose row does not exist as they are.
+    """
+
+
+@dma_transpose.rule("c1", "documented", "src has 2 to 4 dimensions and axes is the order of its rank")
+def _(use: Use) -> None:
+    rank = len(use.src.shape)
+    if rank not in AXES or use.axes not in (None, AXES.get(rank)):
+        raise Broken(f"axes={use.axes} of {use.src.shape}", f"{AXES.get(rank, '2-D to 4-D src')}")
+
+
+@dma_transpose.rule("c2", "documented", "dst has the transposed shape of src, rank included")
+def _(use: Use) -> None:
+    order = AXES[len(use.src.shape)]
+    wanted = tuple(use.src.shape[n] for n in order)
+    if tuple(use.dst.shape) != wanted:
+        raise Broken(f"dst {use.dst.shape}", str(wanted))
+
+
+@dma_transpose.rule("c3", "documented", "src and dst have one data type")
+def _(use: Use) -> None:
+    same_dtype(use.src, use.dst)
+
+
+@dma_transpose.rule("c4", "documented", "hwdge: first dimension 16 (2-D) or 1 to 16, last at most 128, 2-byte dtype")
+def _(use: Use) -> None:
+    if use.dge_mode is not HARDWARE:
+        return
+    shape, limits = use.src.shape, use.chip.limits
+    first = (16,) if len(shape) == 2 else (1, 2, 4, 8, 16)
+    if use.chip.nc_version < 3 or use.src.dt.itemsize != 2:
+        raise Broken(f"{use.src.dtype} on {use.chip.name}", "a 2-byte dtype on trn2 or newer")
+    if shape[0] not in first or shape[-1] > limits.dma_transpose_last_dim_max or (shape[0] * shape[-2]) % 16:
+        raise Broken(str(shape), f"first dimension of {first}, (first * last but one) % 16 == 0, last <= 128")
+
+
+@dma_transpose.rule("c5", "documented", "dge_mode is unknown or hwdge; with a vector index unknown or swdge")
+def _(use: Use) -> None:
+    vector = use.src.dynamic is not None and use.src.dynamic.kind == "vector"
+    allowed = (enums.dge_mode.unknown, enums.dge_mode.swdge if vector else HARDWARE)
+    if use.dge_mode not in allowed:
+        raise Broken(use.dge_mode.name, " or ".join(m.name for m in allowed))
+
+
+@dma_transpose.rule("c6", "documented", "a vector index: HBM source, 2-byte dtype, rows a multiple of 16, last at most 128")
+def _(use: Use) -> None:
+    if use.src.dynamic is None or use.src.dynamic.kind != "vector":
+        return
+    shape = use.src.shape
+    if not use.src.buffer.is_hbm or use.src.dt.itemsize != 2 or use.chip.nc_version < 3:
+        raise Broken(f"{use.src.dtype} in {use.src.buffer.value} on {use.chip.name}", "2-byte HBM source, trn2 or newer")
+    if shape[0] % 16 or shape[-1] > 128 or (len(shape) == 4 and 1 not in (shape[1], shape[2])):
+        raise Broken(str(shape), "rows % 16 == 0, last <= 128, and of a 4-D source one middle dimension of 1")
+
+
+@dma_transpose.rule("c7", "documented", "oob_mode.skip is for run-time addresses")
+def _(use: Use) -> None:
+    if use.oob_mode is enums.oob_mode.skip and use.src.dynamic is None:
+        raise Broken("a static source", "a view with a run-time index")
+
+
+@dma_transpose.rule("c8", "documented", "priority is 0 to 3, on NeuronCore-v4 or newer")
+def _(use: Use) -> None:
+    if use.priority is not None and (use.chip.nc_version < 4 or not 0 <= use.priority <= 3):
+        raise Broken(f"priority {use.priority} on {use.chip.name}", "0..3 on trn3")
+
+
+@dma_transpose.meaning
+def _(use: Use) -> None:
+    order = AXES[len(use.src.shape)]
+    if use.oob_mode is enums.oob_mode.error:
+        use.dst.put(np.ascontiguousarray(use.src.array().transpose(order)))
+        return
+    use.src.require_written()
+    where = use.src.where()
+    use.dst.put(np.ascontiguousarray(where.gather().transpose(order)), where.valid.transpose(order).copy())
+
+
+@dma_transpose.cost
+def _(use: Use) -> Cost:
+    base = dma_cost(use, use.dst.size * use.dst.dt.itemsize, max(1, use.src.size // use.src.shape[-1]))
+    table = use.chip.cost.dma
+    rate = table.transpose_hbm_to_sbuf_rate if use.src.buffer.is_hbm else table.transpose_sbuf_to_sbuf_rate
+    return Cost(base.engine, base.busy_ns, base.latency_ns / rate, (*base.tiers, "documented"))
+
+
+@dma_transpose.shown
+def _(m: SimpleNamespace) -> Any:
+    def flip(x: Any) -> Any:
+        tile = m.nl.ndarray((x.shape[1], x.shape[0]), dtype=x.dtype, buffer=m.nl.sbuf)
+        m.nisa.dma_transpose(dst=tile, src=x)
+        out = m.nl.ndarray(tile.shape, dtype=x.dtype, buffer=m.nl.shared_hbm)
+        m.nisa.dma_copy(dst=out, src=tile)
+        return out
+
+    return flip, (m.np.arange(32).reshape(4, 8).astype(m.nl.bfloat16),)

@@ -1,0 +1,72 @@
+"""rand_set_state: set the state of a random generator."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from opentrn.isa import enums
+from opentrn.isa.costs import gpsimd_cost, vector_cost
+from opentrn.isa.generators import STREAMS, generator
+from opentrn.isa.spec import SBUF, Broken, Cost, Use, instruction, of
+from opentrn.numerics.rng import WORDS
+
+
+@instruction(
+    operands={"src_seeds": of(SBUF, dtypes=frozenset({"uint32"}))},
+    engines=(enums.engine.gpsimd, enums.engine.vector),
+    page="nki.isa.rand_set_state (SDK 2.32)",
+    since=3,
+)
+def rand_set_state(src_seeds, engine=enums.engine.gpsimd, name=None):
+    """Set the XORWOW state of each lane from its partition of ``src_seeds``: 6 words on GpSimd, 24 on the Vector Engine.
+
+    Lanes beyond the tile's partitions keep their state. The Vector Engine has it from NeuronCore-v4 on.
+    """
+
+
+@rand_set_state.rule("c1", "documented", "the Vector Engine has a settable state from NeuronCore-v4 on")
+def _(use: Use) -> None:
+    if use.engine is enums.engine.vector and use.chip.nc_version < 4:
+        raise Broken(f"vector on {use.chip.name}", "gpsimd, or trn3")
+
+
+@rand_set_state.rule("c2", "documented", "6 words per partition on GpSimd, 24 on the Vector Engine")
+def _(use: Use) -> None:
+    if use.src_seeds.elements != WORDS * STREAMS[use.engine]:
+        raise Broken(f"{use.src_seeds.elements} elements per partition", f"{WORDS * STREAMS[use.engine]}")
+
+
+@rand_set_state.meaning
+def _(use: Use) -> None:
+    made: Any = generator(use)
+    state = made.state
+    first = use.src_seeds.start_partition
+    state[first : first + use.src_seeds.partitions] = use.src_seeds.raw().astype(np.uint32)
+    made.state = state
+
+
+@rand_set_state.cost
+def _(use: Use) -> Cost:
+    if use.engine is enums.engine.gpsimd:
+        return gpsimd_cost(use, use.src_seeds.elements)
+    return vector_cost(use, use.src_seeds.elements, "cycles_per_element_fp32_copy")
+
+
+rand_set_state.differ("The order of the state words is not public.")
+
+
+@rand_set_state.shown
+def _(m: SimpleNamespace) -> Any:
+    def seeded(seeds: Any) -> Any:
+        tile = m.nl.load(seeds)
+        m.nisa.rand_set_state(src_seeds=tile)
+        drawn = m.nl.ndarray((seeds.shape[0], 8), dtype=m.nl.uint32, buffer=m.nl.sbuf)
+        m.nisa.rng(dst=drawn, engine=m.nisa.engine.gpsimd)
+        out = m.nl.ndarray(drawn.shape, dtype=m.nl.uint32, buffer=m.nl.shared_hbm)
+        m.nisa.dma_copy(dst=out, src=drawn)
+        return out
+
+    return seeded, (m.np.arange(1, 25, dtype=m.np.uint32).reshape(4, 6),)

@@ -1,0 +1,62 @@
+"""set_rng_seed: seed the Vector Engine's generator."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from opentrn.isa import enums
+from opentrn.isa.costs import vector_cost
+from opentrn.isa.generators import LANES, STREAMS
+from opentrn.isa.spec import Broken, Cost, Use, instruction, of
+from opentrn.numerics.rng import Lfsr, Xorwow
+
+
+@instruction(
+    operands={"src_seeds": of(dtypes=frozenset({"int32", "uint32", "float32"}))},
+    engines=(enums.engine.vector,),
+    page="nki.isa.set_rng_seed (SDK 2.32)",
+)
+def set_rng_seed(src_seeds, name=None):
+    """Seed the Vector Engine's random generator with the 32 bits of ``src_seeds``, a (1, 1) tile.
+
+    The same seed gives the same numbers from `rng` on the Vector Engine.
+    """
+
+
+@set_rng_seed.rule("c1", "documented", "src_seeds is a (1, 1) tile")
+def _(use: Use) -> None:
+    if (use.src_seeds.partitions, use.src_seeds.elements) != (1, 1):
+        raise Broken(str(use.src_seeds.shape), "(1, 1)")
+
+
+@set_rng_seed.meaning
+def _(use: Use) -> None:
+    seed = int(use.src_seeds.raw().copy().view(np.uint32)[0, 0])
+    vector = enums.engine.vector
+    made = Lfsr.seeded(seed, LANES) if use.chip.nc_version < 4 else Xorwow.seeded(seed, LANES, STREAMS[vector])
+    use.core.generators[vector] = made
+
+
+@set_rng_seed.cost
+def _(use: Use) -> Cost:
+    return vector_cost(use, 1, "cycles_per_element_fp32_copy")
+
+
+set_rng_seed.differ("How the seed reaches the 128 lanes is not public.")
+
+
+@set_rng_seed.shown
+def _(m: SimpleNamespace) -> Any:
+    def seeded(seed: Any) -> Any:
+        tile = m.nl.load(seed)
+        m.nisa.set_rng_seed(src_seeds=tile)
+        drawn = m.nl.ndarray((4, 8), dtype=m.nl.uint16, buffer=m.nl.sbuf)
+        m.nisa.rng(dst=drawn)
+        out = m.nl.ndarray((4, 8), dtype=m.nl.uint16, buffer=m.nl.shared_hbm)
+        m.nisa.dma_copy(dst=out, src=drawn)
+        return out
+
+    return seeded, (m.np.array([[42]], m.np.int32),)
