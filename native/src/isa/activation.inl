@@ -21,9 +21,9 @@ template <Function f> OPENTRN_INLINE float apply(float x) {
     else if constexpr (f == Function::erf) return erf_of(x);
     else if constexpr (f == Function::exp) return exp_of(x);
     else if constexpr (f == Function::log) return log_of(x);
-    else if constexpr (f == Function::sin) return sin_within(x);
+    else if constexpr (f == Function::sin) return sin_of(x);
     else if constexpr (f == Function::sqrt) return __builtin_sqrtf(x);
-    else if constexpr (f == Function::rsqrt) return 1.0f / __builtin_sqrtf(x);
+    else if constexpr (f == Function::rsqrt) return rsqrt_of(x);
     else if constexpr (f == Function::reciprocal) return 1.0f / x;
     else if constexpr (f == Function::sign) return sign_of(x);
     else return magnitude_of(x);
@@ -32,14 +32,6 @@ template <Function f> OPENTRN_INLINE float apply(float x) {
 using Row = void (*)(float* values, int64_t count);  // in place
 
 template <Function f> void apply_row(float* values, int64_t count) {
-    if constexpr (f == Function::sin) {
-        for (int64_t i = 0; i < count; i++) {
-            if (!(magnitude_of(values[i]) <= sin_limit)) {
-                for (i = 0; i < count; i++) values[i] = ::sinf(values[i]);
-                return;
-            }
-        }
-    }
     for (int64_t i = 0; i < count; i++) values[i] = apply<f>(values[i]);
 }
 

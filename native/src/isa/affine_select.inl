@@ -1,5 +1,5 @@
 // affine_select(dst, on_true), ints = those of iota and a comparison, floats = [on_false]:
-// dst = on_true where (affine value compared with 0) holds, else on_false. Same type: on_true's bits; else through float32.
+// dst = on_true where (affine value compared with 0) holds, else on_false. on_true is cast as by copy.
 namespace affine_select {
 
 inline int64_t comparison(const Plan& plan) { return plan.ints[plan.int_count - 1]; }
@@ -30,7 +30,7 @@ static void select_block(const Plan& plan, iota::Pattern& pattern, uint8_t* targ
     alignas(64) int32_t holds[block_size];
     pattern.next(holds, count);
     reinterpret_cast<IntegerBinary>(plan.kernel[0])(holds, zeros, holds, count);
-    if (dst.dtype == data.dtype) {
+    if (copy::bits_agree(dst.dtype, data.dtype)) {
         memmove(target, source, static_cast<size_t>(count * dst.size));
     } else {
         alignas(64) float scratch[block_size], values[block_size];

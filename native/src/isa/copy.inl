@@ -3,7 +3,7 @@ namespace copy {
 
 inline bool bits_agree(DType dst, DType src) {
     if (dst == src) return true;
-    bool integers = is_integer(dst) && is_integer(src) && dst != DType::boolean;
+    bool integers = is_integer(dst) && is_integer(src) && dst != DType::boolean && src != DType::boolean;
     return integers && item_size(dst) == item_size(src);
 }
 

@@ -1,4 +1,4 @@
-// iota(dst), ints = [offset, channel multiplier, n, n steps, n counts]: dst[p, i...] = offset + p * multiplier + sum(i * step).
+// iota(dst), ints = [offset, channel multiplier, n, n pairs of step and count]: dst[p, i...] = offset + p * multiplier + sum(i * step).
 // 32-bit wraparound integers; other types than int32 and uint32 are reached through float32.
 namespace iota {
 
@@ -8,7 +8,7 @@ inline bool is_well_formed(const Plan& plan, int64_t extra) {
     int64_t n = plan.int_count > 3 ? plan.ints[2] : 0;
     if (n < 1 || n > max_pattern || plan.int_count != 3 + 2 * n + extra) return false;
     int64_t count = 1;
-    for (int64_t i = 0; i < n; i++) count *= plan.ints[3 + n + i];
+    for (int64_t i = 0; i < n; i++) count *= plan.ints[4 + 2 * i];
     return count == plan.operand[0].cols;
 }
 
@@ -19,8 +19,8 @@ struct Pattern {
     int64_t index[max_pattern] = {};
 
     Pattern(const Plan& plan, int64_t row) : plan(plan), n(plan.ints[2]), start(plan.ints[0] + row * plan.ints[1]) {}
-    int64_t step(int64_t i) const { return plan.ints[3 + i]; }
-    int64_t length(int64_t i) const { return plan.ints[3 + n + i]; }
+    int64_t step(int64_t i) const { return plan.ints[3 + 2 * i]; }
+    int64_t length(int64_t i) const { return plan.ints[4 + 2 * i]; }
 
     void next(int32_t* to, int64_t count) {
         while (count > 0) {

@@ -10,17 +10,12 @@ using Fold = void (*)(float* lanes, const float* values, int64_t count);  // lan
 
 // Sixteen lanes as one value, so that they stay in registers on every level.
 typedef float Wide __attribute__((vector_size(lane_count * sizeof(float))));
-typedef uint32_t WideBits __attribute__((vector_size(lane_count * sizeof(float))));
-
-OPENTRN_INLINE Wide magnitudes(Wide x) { return (Wide)((WideBits)x & 0x7fffffffu); }
 
 template <Alu op> OPENTRN_INLINE Wide combine(Wide a, Wide b) {
     if constexpr (op == Alu::add) return a + b;
     else if constexpr (op == Alu::multiply) return a * b;
     else if constexpr (op == Alu::maximum) return (a > b) | (a != a) ? a : b;
-    else if constexpr (op == Alu::minimum) return (a < b) | (a != a) ? a : b;
-    else if constexpr (op == Alu::abs_max) return combine<Alu::maximum>(magnitudes(a), magnitudes(b));
-    else return combine<Alu::minimum>(magnitudes(a), magnitudes(b));
+    else return (a < b) | (a != a) ? a : b;
 }
 
 template <Alu op> void fold(float* lanes, const float* values, int64_t count) {
@@ -42,15 +37,12 @@ struct Operator {
 
 static const Operator* operator_of(int64_t code) {
     static const Operator add{fold<Alu::add>, -0.0f}, multiply{fold<Alu::multiply>, 1.0f},
-        maximum{fold<Alu::maximum>, -__builtin_inff()}, minimum{fold<Alu::minimum>, __builtin_inff()},
-        abs_max{fold<Alu::abs_max>, 0.0f}, abs_min{fold<Alu::abs_min>, __builtin_inff()};
+        maximum{fold<Alu::maximum>, -__builtin_inff()}, minimum{fold<Alu::minimum>, __builtin_inff()};
     switch (code) {
         case static_cast<int>(Alu::add): return &add;
         case static_cast<int>(Alu::multiply): return &multiply;
         case static_cast<int>(Alu::maximum): return &maximum;
         case static_cast<int>(Alu::minimum): return &minimum;
-        case static_cast<int>(Alu::abs_max): return &abs_max;
-        case static_cast<int>(Alu::abs_min): return &abs_min;
         default: return nullptr;
     }
 }

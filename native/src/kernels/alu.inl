@@ -10,7 +10,6 @@ constexpr int alu_count = 29;
 inline bool is_bitwise(int64_t code) {
     return code >= static_cast<int>(Alu::bitwise_and) && code <= static_cast<int>(Alu::right_shift);
 }
-OPENTRN_INLINE float magnitude_of(float x) { return float_of(bits_of(x) & 0x7fffffffu); }
 // NaN in either operand propagates; of two equal operands the second is returned (as numpy on x86).
 OPENTRN_INLINE float maximum_of(float a, float b) { return pick((a > b) | (a != a), a, b); }
 OPENTRN_INLINE float minimum_of(float a, float b) { return pick((a < b) | (a != a), a, b); }
@@ -31,13 +30,13 @@ template <Alu op> OPENTRN_INLINE float apply(float a, float b) {
     else if constexpr (op == Alu::logical_and) return truth((a != 0.0f) & (b != 0.0f));
     else if constexpr (op == Alu::logical_or) return truth((a != 0.0f) | (b != 0.0f));
     else if constexpr (op == Alu::logical_xor) return truth((a != 0.0f) ^ (b != 0.0f));
-    else if constexpr (op == Alu::power) return ::powf(a, b);
-    else if constexpr (op == Alu::abs_max) return maximum_of(magnitude_of(a), magnitude_of(b));
-    else if constexpr (op == Alu::abs_min) return minimum_of(magnitude_of(a), magnitude_of(b));
+    else if constexpr (op == Alu::power) return static_cast<float>(::pow(static_cast<double>(a), static_cast<double>(b)));
+    else if constexpr (op == Alu::abs_max) return pick(magnitude_of(a) > magnitude_of(b), a, b);
+    else if constexpr (op == Alu::abs_min) return pick(magnitude_of(a) < magnitude_of(b), a, b);
     else if constexpr (op == Alu::abs) return magnitude_of(a);
     else if constexpr (op == Alu::square) return a * a;
     else if constexpr (op == Alu::relu) return maximum_of(a, 0.0f);
-    else if constexpr (op == Alu::rsqrt) return 1.0f / __builtin_sqrtf(a);
+    else if constexpr (op == Alu::rsqrt) return rsqrt_of(a);
     else if constexpr (op == Alu::reciprocal) return 1.0f / a;
     else return a;
 }

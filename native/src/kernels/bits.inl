@@ -14,6 +14,8 @@ OPENTRN_INLINE float pick(bool condition, float yes, float no) {
     return condition ? yes : no;
 }
 
+OPENTRN_INLINE float magnitude_of(float x) { return float_of(bits_of(x) & 0x7fffffffu); }
+
 #if defined(__FMA__) || defined(__aarch64__)
 OPENTRN_INLINE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 #else

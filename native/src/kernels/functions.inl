@@ -175,10 +175,10 @@ OPENTRN_INLINE float gelu_tanh_of(float x) {
     return gate(x, high, fma(c, s, -high) + c * s_low);
 }
 
-// Valid for |x| <= 4096; larger arguments go to the C library (rows of activations rarely hold any).
-constexpr float sin_limit = 4096.0f;
-OPENTRN_INLINE float sin_within(float x) {
-    constexpr float to_integer = 12582912.0f;
+// Inside [-pi, pi] the sine; outside the cubic about the nearer end that the chip's tables continue with.
+OPENTRN_INLINE float sin_of(float x) {
+    constexpr float to_integer = 12582912.0f, last_inside = 3.1415925f;
+    constexpr double pi = 3.141592653589793;
     float shifted = fma(x, 0.636619772f, to_integer);
     float k = shifted - to_integer;
     uint32_t quadrant = bits_of(shifted);
@@ -190,7 +190,20 @@ OPENTRN_INLINE float sin_within(float x) {
     float cosine = fma(fma(fma(2.443315711809948e-5f, z, -1.388731625493765e-3f), z, 4.166664568298827e-2f) * z, z,
                        fma(z, -0.5f, 1.0f));
     float value = pick((quadrant & 1) != 0, cosine, sine);
-    return float_of(bits_of(value) ^ ((quadrant & 2) << 30));
+    value = float_of(bits_of(value) ^ ((quadrant & 2) << 30));
+    double past = static_cast<double>(x) - (x < 0.0f ? -pi : pi);
+    float outside = static_cast<float>(past * past * past / 6.0 - past);
+    return pick(magnitude_of(x) <= last_inside, value, outside);
+}
+
+// Correctly rounded 1 / sqrt(x) = y (1 + h + 3/2 h^2 + ...), where y is the quotient of roundings and 2 h = 1 - x y^2.
+OPENTRN_INLINE float rsqrt_of(float x) {
+    float y = 1.0f / __builtin_sqrtf(x);
+    float product = x * y, error = fma(x, y, -product);
+    float h = 0.5f * fma(-error, y, fma(-product, y, 1.0f));
+    float refined = fma(fma(1.5f * h, h, h), y, y);
+    bool special = !(x > 0.0f) | (x == __builtin_inff());
+    return pick(special, y, refined);
 }
 
 OPENTRN_INLINE float sign_of(float x) {

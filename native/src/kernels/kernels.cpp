@@ -14,8 +14,8 @@ namespace opentrn::OPENTRN_LEVEL {
 #include "bits.inl"
 #include "convert.inl"
 #include "walk.inl"
-#include "alu.inl"
 #include "functions.inl"
+#include "alu.inl"
 #include "gemm.inl"
 
 #include "../isa/copy.inl"

@@ -11,7 +11,7 @@ from opentrn.numerics.dtypes import DTYPES
 from opentrn.program.strides import is_dense
 from opentrn.program.view import View
 
-__all__ = ["carrier", "covers_block", "mark", "ready", "shadow_of", "strided"]
+__all__ = ["carrier", "covers_block", "mark", "ready", "shadow_of", "strided", "unmark"]
 
 _FLOAT32 = np.dtype(np.float32)
 
@@ -67,3 +67,10 @@ def mark(view: View, where: np.ndarray | None = None) -> None:
     else:
         window[where if window.ndim == where.ndim else np.broadcast_to(where[..., None], window.shape)] = 1
     block.state = 2 if bool(block.shadow.all()) else 1
+
+
+def unmark(view: View, where: np.ndarray) -> None:
+    """Note that the view's elements where `where` hold nothing any more."""
+    window: Any = shadow_of(view)
+    window[where if window.ndim == where.ndim else np.broadcast_to(where[..., None], window.shape)] = 0
+    view.block.state = 1

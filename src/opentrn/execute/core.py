@@ -172,7 +172,20 @@ class Core:
                         self._guard(step, place, lambda n=name, v=view: self._neighbours.read(v, n))
 
     def _run(self, batch: list[Record]) -> None:
-        core, done, end = native.core(), 0, len(batch)
+        if self.lockstep.count == 1:
+            self._run_part(batch, 0, len(batch))
+            return
+        done = 0
+        for number, (step, operands, _) in enumerate(batch, 1):
+            shared = MemoryRegion.shared_hbm
+            if any(r != "in" and v.buffer is shared for r, v in zip(step.roles, operands, strict=True)):
+                self._run_part(batch, done, number)
+                done = number
+                self.lockstep.turn(self.index)
+        self._run_part(batch, done, len(batch))
+
+    def _run_part(self, batch: list[Record], done: int, end: int) -> None:
+        core = native.core()
         while done < end:
             if core is not None and self.stochastic is None:
                 done = core.run(batch, done, end)

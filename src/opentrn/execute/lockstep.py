@@ -1,7 +1,8 @@
 """The cores of one logical NeuronCore, run one at a time in a fixed order so that every run is the same run.
 
-Each core is a thread; exactly one of them holds the baton. A core gives it up only where the hardware synchronises
-(core_barrier, sendrecv) or when it ends, so results never depend on the machine's scheduler.
+Each core is a thread; exactly one of them holds the baton. A core gives it up where the hardware synchronises
+(core_barrier, sendrecv), after each store to memory that the cores share, and when it ends. So the cores advance side by
+side, as they do on the chip, and results never depend on the machine's scheduler.
 """
 
 from __future__ import annotations
@@ -81,6 +82,19 @@ class Lockstep:
         wait = self._waiting[core]
         return wait is None or all((wait[1], partner) in self._mail for partner in wait[2])
 
+    def turn(self, core: int) -> None:
+        """Let the other core go on, if it can, before this one does."""
+        if self.count > 1:
+            self._yield(core)
+
+    def _yield(self, core: int) -> None:
+        self._pass_on(core)
+        self._baton[core].acquire()
+        self._waiting[core] = None
+        if self._failure is not None:
+            raise _Abandoned
+        self._on_resume(core)
+
     def exchange(self, core: int, what: str, tag: Any, partners: tuple[int, ...], payload: Any) -> dict[int, Any]:
         """Leave `payload` under `tag` and wait until every partner has done so too; gives back their payloads.
 
@@ -91,11 +105,6 @@ class Lockstep:
         if self._able(core):
             self._waiting[core] = None
         else:
-            self._pass_on(core)
-            self._baton[core].acquire()
-            self._waiting[core] = None
-            if self._failure is not None:
-                raise _Abandoned
-            self._on_resume(core)
+            self._yield(core)
         # each message has one reader, since a logical NeuronCore has two cores (LNC 1 or 2, SDK 2.32)
         return {partner: self._mail.pop((tag, partner)) for partner in partners}

@@ -48,10 +48,11 @@ class Tile:
         self.require_valid()
         return self.where().gather()
 
-    def require_valid(self) -> None:
-        """Raise KernelError when a run-time index is out of bounds."""
+    def require_valid(self, chosen: np.ndarray | None = None) -> None:
+        """Raise KernelError when a run-time index is out of bounds (of the elements where `chosen`)."""
         where = self.where()
-        if not where.all_valid:
+        bad = ~where.valid if chosen is None else ~where.valid & chosen.reshape(where.valid.shape)
+        if bad.any():
             raise KernelError(f"{self.name}: a run-time index is out of bounds", got=where.complaint,
                               expected=f"0 <= index < {self.view.dynamic.limit}",
                               hint="a DMA can leave such rows out with oob_mode=nisa.oob_mode.skip")
@@ -113,6 +114,7 @@ class Tile:
         """Write carrier-dtype values (any shape with the right number of elements), only where `where`."""
         view = self.view
         if view.dynamic is not None:
+            self.require_valid(where)
             self.where().scatter(values, where)
             return
         values = values.reshape(view.shape)
@@ -123,13 +125,39 @@ class Tile:
             np.copyto(access.strided(view), values, where=where)
         access.mark(view, where)
 
+    def forget(self, where: np.ndarray) -> None:
+        """Mark elements as holding nothing meaningful, as if they had never been written."""
+        if where.any():
+            access.unmark(self.view, where.reshape(self.view.shape))
+
     def store(self, values: np.ndarray, where: np.ndarray | None = None) -> None:
         """Round float32 values once to the operand's dtype and write them."""
         self.put(from_f32(values, self.held, stochastic=self.core.stochastic if self.core else None), where)
 
     def take(self, source: Tile) -> None:
         """Copy `source`: bit for bit between equal dtypes (or integers of one width), else through float32."""
-        self.put(convert(source.flat(), source.held, self.held))
+        values, written = source.moved()
+        self.place(convert(values.reshape(-1), source.held, self.held), written)
+
+    def moved(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """The elements in the view's shape for an instruction that only moves them, and which were written (None: all).
+
+        Moving bytes that nobody wrote is no use of them, so unwritten elements travel as unwritten; a source of which
+        nothing was written raises MemoryFault.
+        """
+        view = self.view
+        if view.block.state == 2 or view.dynamic is not None:
+            return self.array(), None
+        written = self.written().reshape(view.shape)
+        if written.all() or not written.any():
+            return self.array(), None
+        return access.strided(view), written
+
+    def place(self, values: np.ndarray, written: np.ndarray | None) -> None:
+        """Write what `moved` gave (in any arrangement of both arrays alike)."""
+        self.put(values)
+        if written is not None:
+            self.forget(~written)
 
 
 def sentinel(kind: DType) -> Any:

@@ -10,8 +10,9 @@ import numpy as np
 from opentrn.isa.attributes import integers
 from opentrn.isa.enums import matmul_perf_mode
 from opentrn.isa.spec import Attribute, Broken, Cost, Tile, Use
+from opentrn.numerics.casts import convert
 
-__all__ = ["accumulate_into", "contraction", "in_one_bank", "matmul_cost", "tile_pair", "transposed_bits", "uses_tiling"]
+__all__ = ["accumulate_into", "contraction", "in_one_bank", "matmul_cost", "pass_through", "tile_pair", "uses_tiling"]
 
 
 def _pair(value: Any) -> tuple[int, ...]:
@@ -46,12 +47,16 @@ def in_one_bank(dst: Any, chip: Any) -> None:
         raise Broken(f"bytes {first} to {last} of the partition", f"within one bank of {bank} bytes")
 
 
-def transposed_bits(stationary: Any, moving: Any) -> np.ndarray | None:
-    """``stationary``'s bits as the array passes them on when each column of ``moving`` has a single one; else None."""
+def pass_through(dst: Any, stationary: Any, moving: Any) -> bool:
+    """Move ``stationary``'s bits to ``dst`` when each column of ``moving`` has a single one; False when it has not."""
     pick = moving.f32()
     if not (np.isin(pick, (0.0, 1.0)).all() and (pick.sum(0) == 1).all()):
-        return None
-    return stationary.raw()[pick.argmax(0)].T
+        return False
+    values, written = stationary.moved()
+    chosen = pick.argmax(0)
+    rows = convert(values.reshape(stationary.partitions, -1)[chosen].T, stationary.held, dst.held)
+    dst.place(np.ascontiguousarray(rows), None if written is None else written.reshape(stationary.partitions, -1)[chosen].T)
+    return True
 
 
 def accumulate_into(dst: Any, product: np.ndarray, accumulate: bool | None) -> None:

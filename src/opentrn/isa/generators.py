@@ -2,25 +2,67 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
+from opentrn.isa.costs import gpsimd_cost, vector_cost
 from opentrn.isa.enums import engine
-from opentrn.isa.spec import Use
-from opentrn.numerics.rng import Lfsr, Xorwow
+from opentrn.isa.spec import Cost, Use
+from opentrn.numerics.rng import WORDS, Lfsr, Xorwow
 
-__all__ = ["STREAMS", "generator"]
-
-LANES = 128
-STREAMS = {engine.gpsimd: 1, engine.vector: 4}
-"""XORWOW states per lane: 6 words on GpSimd, 24 on the Vector Engine (nisa.rand_set_state, SDK 2.32)."""
+__all__ = ["draw", "generator", "lanes", "random_cost", "seeded", "state_words"]
 
 POWER_UP = 1
 """Seed before any instruction seeds a generator (not public)."""
 
 
+def state_words(use: Use) -> int:
+    """32-bit words of XORWOW state in each lane of the engine: 6 on GpSimd, 24 on the Vector Engine."""
+    return use.chip.limits[f"rand_state_words_{use.engine.name}"]
+
+
+def seeded(use: Use, seed: int) -> Lfsr | Xorwow:
+    """A generator as `use.engine` has it, from one seed: an LFSR on the Vector Engine before NeuronCore-v4, else XORWOW."""
+    count = use.chip.limits.pmax
+    if use.engine is engine.vector and use.chip.nc_version < 4:
+        return Lfsr.seeded(seed, count)
+    return Xorwow.seeded(seed, count, state_words(use) // WORDS)
+
+
 def generator(use: Use) -> Lfsr | Xorwow:
-    """The generator of the engine that `use` runs on: an LFSR on the Vector Engine before NeuronCore-v4, else XORWOW."""
+    """The generator of the engine that `use` runs on; before it is seeded, its start differs by engine and core."""
     bank = use.core.generators
     if use.engine not in bank:
-        old = use.engine is engine.vector and use.chip.nc_version < 4
-        seed = POWER_UP + use.core.index
-        bank[use.engine] = Lfsr.seeded(seed, LANES) if old else Xorwow.seeded(seed, LANES, STREAMS[use.engine])
+        bank[use.engine] = seeded(use, POWER_UP + use.engine.value + (use.core.index << 8))
     return bank[use.engine]
+
+
+def lanes(tile: Any) -> slice:
+    """The lanes of an engine that `tile` occupies: one per partition."""
+    return slice(tile.start_partition, tile.start_partition + tile.partitions)
+
+
+def draw(use: Use) -> np.ndarray:
+    """The next 32 random bits for each element of `use.dst`: uint32 (P, elements). Lanes without an element stay."""
+    whole = generator(use)
+    state, used = whole.state.copy(), lanes(use.dst)
+    part = type(whole)(state[used])
+    drawn = part.draw(use.dst.elements)
+    state[used] = part.state
+    whole.state = state
+    return drawn
+
+
+def random_cost(use: Use) -> Cost:
+    """One value for each element of `use.dst`."""
+    if use.engine is engine.gpsimd:
+        return gpsimd_cost(use, use.dst.elements)
+    if use.chip.nc_version < 4:
+        # no rate is public for rng itself; dropout, too, draws one value for each element
+        made = vector_cost(use, use.dst.elements, "cycles_per_element_dropout")
+        return Cost(made.engine, made.busy_ns, made.latency_ns, (*made.tiers, "inferred"))
+    chip, table = use.chip, use.chip.cost.vector
+    ns = use.dst.elements / table.rand2_values_per_cycle / chip.engines.vector.clock_hz * 1e9
+    paths = ("cost.vector.rand2_values_per_cycle", "cost.vector.fixed_ns")
+    return Cost("vector", ns, table.fixed_ns, tuple(chip.quantity(path).tier for path in paths))

@@ -9,9 +9,11 @@ import numpy as np
 from opentrn.isa.rules import same_partitions
 from opentrn.isa.spec import Broken, Use
 
-__all__ = ["WIDTH", "eight", "positions", "searchable"]
+__all__ = ["INDICES", "WIDTH", "eight", "largest", "missing_as_ones", "positions", "rank_at_most", "searchable"]
 
 WIDTH = 8
+INDICES = frozenset({"uint16", "uint32"})
+_MAGNITUDE = np.int32(0x7FFFFFFF)
 
 
 def searchable(use: Use, data: Any) -> None:
@@ -31,6 +33,24 @@ def eight(data: Any, *tiles: Any) -> None:
             raise Broken(f"{tile.elements} elements per partition in {tile.shape}", f"{WIDTH}")
 
 
+def rank_at_most(rank: int, *tiles: Any) -> None:
+    """At most `rank` dimensions, the partition dimension among them."""
+    for tile in tiles:
+        if len(tile.shape) > rank:
+            raise Broken(str(tile.shape), f"at most {rank}-D")
+
+
+def largest(values: np.ndarray) -> np.ndarray:
+    """(P, 8): the largest of each row of (P, n) float32, descending; NaN above every number, +0 above -0.
+
+    They are sorted as integers of the same order, so that the result does not depend on the sorting algorithm.
+    """
+    bits = np.where(np.isnan(values), np.float32(np.nan), values).view(np.int32)
+    keys = np.where(bits < 0, bits ^ _MAGNITUDE, bits)
+    top = np.sort(np.partition(keys, -WIDTH, axis=1)[:, -WIDTH:], axis=1)[:, ::-1]
+    return np.where(top < 0, top ^ _MAGNITUDE, top).view(np.float32)
+
+
 def positions(data: np.ndarray, values: np.ndarray, order: range) -> np.ndarray:
     """(P, 8) column of each value in `data`, -1 where there is none; equal values take successive occurrences.
 
@@ -40,10 +60,15 @@ def positions(data: np.ndarray, values: np.ndarray, order: range) -> np.ndarray:
     for row in range(len(data)):
         taken: dict[float, int] = {}
         for slot in order:
-            wanted = values[row, slot]
+            wanted = float(values[row, slot])
             hits = np.flatnonzero(data[row] == wanted)
-            n = taken.get(float(wanted), 0)
+            n = taken.get(wanted, 0)
             if n < hits.size:
                 found[row, slot] = hits[n]
-                taken[float(wanted)] = n + 1
+                taken[wanted] = n + 1
     return found
+
+
+def missing_as_ones(found: np.ndarray, dst: Any) -> np.ndarray:
+    """Positions in `dst`'s unsigned dtype, -1 as all ones (0xFFFF or 0xFFFFFFFF)."""
+    return found.astype(np.uint64).astype(dst.held.carrier)

@@ -6,11 +6,13 @@ bounds are registers run as the device would run them.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
 
 from opentrn.errors import KernelError, LaunchError
+from opentrn.nki.compat import translate
 from opentrn.nki.objects import NKIObject
 from opentrn.program.recorder import ACTIVE
 from opentrn.program.site import user_site
@@ -43,6 +45,8 @@ class VirtualRegister(NKIObject):
                               hint="carry state in another register or in SBUF")
         if not FIRST <= value < END:
             raise KernelError("value does not fit a register", site=user_site(2), got=str(value), expected="32 bits")
+        if self.state is not None and ACTIVE.recorder is not None:
+            ACTIVE.recorder.flush()  # what is recorded still addresses through the old value
         self.state = int(value)
 
     def __bool__(self) -> bool:
@@ -79,12 +83,18 @@ def register_alloc(x: int | None = None) -> VirtualRegister:
     return made
 
 
-def register_move(dst: VirtualRegister, src: Any) -> None:
+def register_move(dst: VirtualRegister, src: Any = None, **older: Any) -> None:
     """Copy an integer or another register into `dst`."""
+    src = translate("nisa.register_move", older, ["dst", "src"]).get("src") if older else src
     value = src.read() if isinstance(src, VirtualRegister) else src
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise LaunchError("register_move", site=user_site(), got=repr(src), expected="an integer or a register")
     _register(dst, "dst").write(int(value))
+
+
+register_move.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("dst", "src")]
+)
 
 
 def register_load(dst: VirtualRegister, src: View) -> None:

@@ -18,7 +18,7 @@ from opentrn.program.site import OWN, user_frame, user_site
 from opentrn.program.step import Step, prepare
 from opentrn.program.view import View
 
-__all__ = ["ACTIVE", "NkiInstruction", "Recorder", "public_function"]
+__all__ = ["ACTIVE", "OLDER", "NkiInstruction", "Record", "Recorder", "public_function"]
 
 Record = tuple[Step, tuple[View, ...], tuple[CodeType, int]]
 
@@ -79,6 +79,20 @@ class _Active:
 ACTIVE = _Active()
 
 
+class _Older:
+    """Where keywords go that a signature does not have; the surface puts its tables of old spellings here."""
+
+    def __init__(self) -> None:
+        self.call: Callable[..., Any] = _unknown
+
+
+def _unknown(function: Callable[..., Any], name: str, given: dict[str, Any], old: dict[str, Any]) -> Any:
+    raise LaunchError(f"nisa.{name} has no parameter {next(iter(old))!r}", site=user_site(2), expected=", ".join(given))
+
+
+OLDER = _Older()
+
+
 def _slow(instruction: Instruction, key_of: Callable[..., Any], arguments: dict[str, Any]) -> Step:
     """The first use of a signature (or a bad one): check it, keep its step."""
     recorder = ACTIVE.recorder
@@ -116,7 +130,9 @@ _TEMPLATE = """
 def _key_of({bare}):
     return {key}
 
-def {name}({signature}):
+def {name}({signature}, **_older):
+    if _older:
+        return OLDER.call({name}, {name!r}, {{{given}}}, _older)
     recorder = ACTIVE.recorder
     try:
         step = recorder.steps[{key}]
@@ -169,10 +185,11 @@ def public_function(instruction: Instruction) -> Callable[..., NkiInstruction]:
     key = "(_instruction.name, " + "".join(_key_source(instruction, n, "View") + ", " for n in used) + ")"
     source = _TEMPLATE.format(
         name=instruction.name, bare=", ".join(used), signature=signature, key=key,
-        arguments=", ".join(f"{n!r}: {n}" for n in used), operands=_operand_source(instruction, "View"),
+        arguments=", ".join(f"{n!r}: {n}" for n in used), given=", ".join(f"{n!r}: {n}" for n in parameters), operands=_operand_source(instruction, "View"),
     )
     scope: dict[str, Any] = {
-        **defaults, "ACTIVE": ACTIVE, "FLUSH_RECORDS": FLUSH_RECORDS, "NkiInstruction": NkiInstruction, "OWN": OWN,
+        **defaults, "ACTIVE": ACTIVE, "FLUSH_RECORDS": FLUSH_RECORDS, "NkiInstruction": NkiInstruction, "OLDER": OLDER,
+        "OWN": OWN,
         "View": View, "_getframe": sys._getframe, "_hashable": _hashable, "_instruction": instruction, "_place": _place,
         "_slow": _slow,
     }

@@ -174,11 +174,16 @@ class View:
             psum = self.buffer is MemoryRegion.psum
             base = self.storage.allocation.address
             place = (self.start_partition, self.start_byte + (base[1] if base else 0) if psum else self.start_byte % 64)
-        move = self.dynamic and (self.dynamic.kind, self.dynamic.step, self.dynamic.limit)
+        move = self.dynamic and (self.dynamic.kind, self.dynamic.step, self.dynamic.limit, self._index_facts())
         facts = (self.shape, self.strides, self.dtype, self.buffer, place, move, self.storage.wide,
                  self.storage.allocation.shape if move else None)
         self.key = _SIGNATURES.setdefault(facts, len(_SIGNATURES))
         return self.key
+
+    def _index_facts(self) -> tuple[Any, ...]:
+        assert self.dynamic is not None
+        index = self.dynamic.index
+        return (index.shape, index.dtype, index.buffer) if isinstance(index, View) else ()
 
     # ---------------------------------------------------------------- indexing
     def __getitem__(self, key: Any) -> Self:
@@ -515,7 +520,8 @@ class View:
         if low < 0 or high >= total:
             raise ViewError("access pattern leaves the tensor", site=user_site(2), got=f"elements {low} to {high}",
                             expected=f"within 0 to {total - 1} ({allocation})")
-        if self.buffer.on_chip and self.shape[0] > 1 and self.strides[0] != self.pitch:
+        vector = self.dynamic is not None and self.dynamic.kind == "vector"
+        if self.buffer.on_chip and not vector and self.shape[0] > 1 and self.strides[0] != self.pitch:
             raise ViewError("partition step of an access pattern", site=user_site(2), got=str(self.strides[0]),
                             expected=f"{self.pitch}, the elements of one partition (partitions are contiguous)")
 

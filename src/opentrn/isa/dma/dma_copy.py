@@ -91,11 +91,11 @@ def _(use: Use) -> None:
 def _(use: Use) -> None:
     src, dst = use.src, use.dst
     if use.oob_mode is enums.oob_mode.error:
-        if dst.dynamic is not None:
-            dst.require_valid()
         dst.take(src)
         return
     keep = np.ones(dst.size, bool)
+    if dst.dynamic is not None:
+        keep &= dst.where().valid.reshape(-1)
     if src.dynamic is not None:
         keep &= src.where().valid.reshape(-1)
         src.require_written()

@@ -112,7 +112,8 @@ def _(use: Use) -> None:
 def _(use: Use) -> None:
     order = AXES[len(use.src.shape)]
     if use.oob_mode is enums.oob_mode.error:
-        use.dst.put(np.ascontiguousarray(use.src.array().transpose(order)))
+        values, written = use.src.moved()
+        use.dst.place(np.ascontiguousarray(values.transpose(order)), None if written is None else written.transpose(order))
         return
     use.src.require_written()
     where = use.src.where()

@@ -47,17 +47,23 @@ def _(use: Use) -> None:
 
 @nonzero_with_count.meaning
 def _(use: Use) -> None:
-    source = use.src.view[::CORE] if use.src.partitions > CORE else use.src.view[0:1]
-    values = type(use.src)(source, "src", use.core).raw()
+    written = use.src.written()
     result = np.zeros((use.dst.partitions, use.dst.elements), np.int32)
-    touched = np.zeros(result.shape, bool)
-    for n, row in enumerate(values):
-        hits = np.flatnonzero(row != 0) + use.index_offset
-        result[n * CORE] = use.padding_val
-        result[n * CORE, : hits.size] = hits
-        result[n * CORE, -1] = hits.size
-        touched[n * CORE] = True
+    touched, garbage = np.zeros(result.shape, bool), np.zeros(result.shape, bool)
+    for row in range(0, use.src.partitions, CORE):
+        if not written[row].all():
+            garbage[row] = True  # the engine would write what it finds: no value to rely on
+            continue
+        values = type(use.src)(use.src.view[row : row + 1], "src", use.core).raw()[0]
+        hits = np.flatnonzero(values != 0) + use.index_offset
+        result[row] = use.padding_val
+        result[row, : hits.size] = hits
+        result[row, -1] = hits.size
+        touched[row] = True
+    if not touched.any():
+        use.src.require_written()
     use.dst.put(result, touched)
+    use.dst.forget(garbage)
 
 
 @nonzero_with_count.cost

@@ -7,9 +7,8 @@ from typing import Any
 
 from opentrn.isa import enums
 from opentrn.isa.costs import gpsimd_cost, in_psum, vector_cost
-from opentrn.isa.generators import STREAMS, generator
+from opentrn.isa.generators import generator, lanes, state_words
 from opentrn.isa.spec import Broken, Cost, Use, instruction, into
-from opentrn.numerics.rng import WORDS
 
 
 @instruction(
@@ -19,7 +18,11 @@ from opentrn.numerics.rng import WORDS
     since=3,
 )
 def rand_get_state(dst, engine=enums.engine.gpsimd, name=None):
-    """Write the XORWOW state of each lane into its partition of ``dst``: 6 words on GpSimd, 24 on the Vector Engine."""
+    """Write the XORWOW state of each lane into its partition of ``dst``: 6 words on GpSimd, 24 on the Vector Engine.
+
+    ``dst`` is a 2-D uint32 tile in SBUF (from NeuronCore-v4 on, for the Vector Engine, also in PSUM). `rand_set_state`
+    with these words continues the same sequence. The Vector Engine gives its state from NeuronCore-v4 on.
+    """
 
 
 @rand_get_state.rule("c1", "documented", "the Vector Engine has a readable state from NeuronCore-v4 on")
@@ -28,10 +31,10 @@ def _(use: Use) -> None:
         raise Broken(f"vector on {use.chip.name}", "gpsimd, or trn3")
 
 
-@rand_get_state.rule("c2", "documented", "6 words per partition on GpSimd, 24 on the Vector Engine")
+@rand_get_state.rule("c2", "documented", "a 2-D tile with 6 words per partition on GpSimd, 24 on the Vector Engine")
 def _(use: Use) -> None:
-    if use.dst.elements != WORDS * STREAMS[use.engine]:
-        raise Broken(f"{use.dst.elements} elements per partition", f"{WORDS * STREAMS[use.engine]}")
+    if len(use.dst.shape) != 2 or use.dst.elements != state_words(use):
+        raise Broken(str(use.dst.shape), f"(lanes, {state_words(use)})")
 
 
 @rand_get_state.rule("c3", "documented", "GpSimd, and NeuronCore-v3, write to SBUF only")
@@ -43,8 +46,7 @@ def _(use: Use) -> None:
 @rand_get_state.meaning
 def _(use: Use) -> None:
     made: Any = generator(use)
-    first = use.dst.start_partition
-    use.dst.put(made.state[first : first + use.dst.partitions])
+    use.dst.put(made.state[lanes(use.dst)])
 
 
 @rand_get_state.cost
@@ -54,7 +56,10 @@ def _(use: Use) -> Cost:
     return vector_cost(use, use.dst.elements, "cycles_per_element_fp32_copy")
 
 
-rand_get_state.differ("The order of the state words is not public.")
+rand_get_state.differ(
+    "A state is Marsaglia's x, y, z, w, v and counter d, in this order, the Vector Engine's four states one after the "
+    "other; the order of the hardware's words is not public.",
+)
 
 
 @rand_get_state.shown

@@ -5,13 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
 from opentrn.isa import enums
 from opentrn.isa.costs import gpsimd_cost, vector_cost
-from opentrn.isa.generators import STREAMS, generator
+from opentrn.isa.generators import generator, lanes, state_words
 from opentrn.isa.spec import SBUF, Broken, Cost, Use, instruction, of
-from opentrn.numerics.rng import WORDS
 
 
 @instruction(
@@ -23,7 +20,8 @@ from opentrn.numerics.rng import WORDS
 def rand_set_state(src_seeds, engine=enums.engine.gpsimd, name=None):
     """Set the XORWOW state of each lane from its partition of ``src_seeds``: 6 words on GpSimd, 24 on the Vector Engine.
 
-    Lanes beyond the tile's partitions keep their state. The Vector Engine has it from NeuronCore-v4 on.
+    ``src_seeds`` is a 2-D uint32 tile in SBUF. Lanes beyond its partitions keep their state. The Vector Engine, which has
+    four XORWOW states per lane, takes it from NeuronCore-v4 on.
     """
 
 
@@ -33,18 +31,17 @@ def _(use: Use) -> None:
         raise Broken(f"vector on {use.chip.name}", "gpsimd, or trn3")
 
 
-@rand_set_state.rule("c2", "documented", "6 words per partition on GpSimd, 24 on the Vector Engine")
+@rand_set_state.rule("c2", "documented", "a 2-D tile with 6 words per partition on GpSimd, 24 on the Vector Engine")
 def _(use: Use) -> None:
-    if use.src_seeds.elements != WORDS * STREAMS[use.engine]:
-        raise Broken(f"{use.src_seeds.elements} elements per partition", f"{WORDS * STREAMS[use.engine]}")
+    if len(use.src_seeds.shape) != 2 or use.src_seeds.elements != state_words(use):
+        raise Broken(str(use.src_seeds.shape), f"(lanes, {state_words(use)})")
 
 
 @rand_set_state.meaning
 def _(use: Use) -> None:
     made: Any = generator(use)
     state = made.state
-    first = use.src_seeds.start_partition
-    state[first : first + use.src_seeds.partitions] = use.src_seeds.raw().astype(np.uint32)
+    state[lanes(use.src_seeds)] = use.src_seeds.raw()
     made.state = state
 
 
@@ -55,7 +52,10 @@ def _(use: Use) -> Cost:
     return vector_cost(use, use.src_seeds.elements, "cycles_per_element_fp32_copy")
 
 
-rand_set_state.differ("The order of the state words is not public.")
+rand_set_state.differ(
+    "A state is Marsaglia's x, y, z, w, v and counter d, in this order, the Vector Engine's four states one after the "
+    "other; the order of the hardware's words is not public.",
+)
 
 
 @rand_set_state.shown

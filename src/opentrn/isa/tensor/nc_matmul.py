@@ -5,8 +5,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.spec import PSUM, SBUF, Broken, Cost, Native, Use, instruction, into, of
@@ -15,8 +13,8 @@ from opentrn.isa.array import (
     contraction,
     in_one_bank,
     matmul_cost,
+    pass_through,
     tile_pair,
-    transposed_bits,
     uses_tiling,
 )
 
@@ -168,11 +166,8 @@ def _(use: Use) -> None:
 
 @nc_matmul.meaning
 def _(use: Use) -> None:
-    if use.is_transpose and use.chip.nc_version >= 3:
-        bits = transposed_bits(use.stationary, use.moving)
-        if bits is not None:
-            use.dst.put(bits if use.dst.dtype == use.stationary.dtype else bits.astype(np.float32))
-            return
+    if use.is_transpose and use.chip.nc_version >= 3 and pass_through(use.dst, use.stationary, use.moving):
+        return
     k, m = contraction(use, use.stationary)
     stationary = use.stationary.f32().reshape(k, m)
     moving = use.moving.f32().reshape(k, -1)

@@ -11,6 +11,7 @@ from opentrn.isa import enums
 from opentrn.isa.array import in_one_bank, matmul_cost
 from opentrn.isa.costs import in_psum, vector_cost
 from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of
+from opentrn.numerics.casts import convert
 
 
 @instruction(
@@ -75,10 +76,9 @@ def _(use: Use) -> enums.engine:
 
 @nc_transpose.meaning
 def _(use: Use) -> None:
-    if use.dst.dtype == use.data.dtype:
-        use.dst.put(use.data.raw().T.copy())
-    else:
-        use.dst.store(np.ascontiguousarray(use.data.f32().T))
+    values, written = use.data.moved()
+    values = convert(values.reshape(use.data.partitions, -1).T, use.data.held, use.dst.held)
+    use.dst.place(np.ascontiguousarray(values), None if written is None else written.reshape(values.shape[::-1]).T)
 
 
 @nc_transpose.native

@@ -5,12 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
 from opentrn.isa import enums
 from opentrn.isa.costs import vector_cost
-from opentrn.isa.search import WIDTH, eight, searchable
-from opentrn.isa.spec import Broken, Cost, Use, instruction, into, of
+from opentrn.isa.search import eight, largest, rank_at_most, searchable
+from opentrn.isa.spec import Cost, Use, instruction, into, of
 
 
 @instruction(
@@ -21,7 +19,8 @@ from opentrn.isa.spec import Broken, Cost, Use, instruction, into, of
 def max8(dst, src, name=None):
     """Write the eight largest values of each partition of ``src`` into ``dst`` (P, 8), in descending order.
 
-    ``src`` has up to three dimensions and 8 to 16,384 elements per partition; comparison in float32.
+    ``src`` has up to three dimensions and 8 to 16,384 elements per partition, in any dtype; they are compared as
+    float32 and rounded once to ``dst``'s dtype. Equal values come as often as they occur. Runs on the Vector Engine.
     """
 
 
@@ -35,15 +34,15 @@ def _(use: Use) -> None:
     eight(use.src, use.dst)
 
 
-@max8.rule("c3", "documented", "src has at most three dimensions")
+@max8.rule("c3", "documented", "src has at most three dimensions, dst two")
 def _(use: Use) -> None:
-    if len(use.src.shape) > 3:
-        raise Broken(str(use.src.shape), "at most 3-D")
+    rank_at_most(3, use.src)
+    rank_at_most(2, use.dst)
 
 
 @max8.meaning
 def _(use: Use) -> None:
-    use.dst.store(np.ascontiguousarray(np.sort(use.src.f32(), axis=1)[:, ::-1][:, :WIDTH]))
+    use.dst.store(largest(use.src.f32()))
 
 
 @max8.cost
@@ -51,7 +50,7 @@ def _(use: Use) -> Cost:
     return vector_cost(use, use.src.elements, "cycles_per_element_max8")
 
 
-max8.differ("NaN counts as larger than every number.")
+max8.differ("NaN counts as larger than every number (and comes out as a quiet NaN), +0 as larger than -0.")
 
 
 @max8.shown

@@ -5,24 +5,23 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
 from opentrn.isa import enums
 from opentrn.isa.costs import vector_cost
-from opentrn.isa.search import WIDTH, eight, positions, searchable
-from opentrn.isa.spec import Broken, Cost, Use, instruction, into, of
+from opentrn.isa.search import INDICES, WIDTH, eight, missing_as_ones, positions, rank_at_most, searchable
+from opentrn.isa.spec import Cost, Use, instruction, into, of
 
 
 @instruction(
-    operands={"dst": into(dtypes=frozenset({"uint16", "uint32"})), "data": of(), "vals": of()},
+    operands={"dst": into(dtypes=INDICES), "data": of(), "vals": of()},
     engines=(enums.engine.vector,),
     page="nki.isa.nc_find_index8 (SDK 2.32)",
 )
 def nc_find_index8(dst, data, vals, name=None):
     """Write the position of the first occurrence of each of eight values in each partition of ``data``.
 
-    Equal values take successive occurrences in ascending order; a value that is not there gives all ones (0xFFFF or
-    0xFFFFFFFF by ``dst``'s dtype).
+    ``data`` has 8 to 16,384 elements per partition, ``vals`` and ``dst`` (uint16 or uint32) eight. Values are compared
+    as float32. Equal ``vals`` take successive occurrences in ascending order; a value that does not occur (or not often
+    enough) gives all ones: 0xFFFF or 0xFFFFFFFF, by ``dst``'s dtype. Runs on the Vector Engine.
     """
 
 
@@ -36,17 +35,16 @@ def _(use: Use) -> None:
     eight(use.data, use.vals, use.dst)
 
 
-@nc_find_index8.rule("c3", "documented", "data and vals have at most three dimensions")
+@nc_find_index8.rule("c3", "documented", "data and vals have at most three dimensions, dst two")
 def _(use: Use) -> None:
-    for tile in (use.data, use.vals):
-        if len(tile.shape) > 3:
-            raise Broken(str(tile.shape), "at most 3-D")
+    rank_at_most(3, use.data, use.vals)
+    rank_at_most(2, use.dst)
 
 
 @nc_find_index8.meaning
 def _(use: Use) -> None:
     found = positions(use.data.f32(), use.vals.f32(), range(WIDTH))
-    use.dst.put(found.astype(np.uint64).astype(use.dst.held.carrier))  # -1 wraps to all ones
+    use.dst.put(missing_as_ones(found, use.dst))
 
 
 @nc_find_index8.cost
@@ -54,7 +52,11 @@ def _(use: Use) -> Cost:
     return vector_cost(use, use.data.elements, "cycles_per_element_nc_find_index8")
 
 
-nc_find_index8.differ("A NaN is never found.")
+nc_find_index8.differ(
+    "A NaN is never found; +0 and -0 are one value.",
+    "data and vals are compared as float32, also where both are integers (above 2^24 neighbours look alike).",
+    "Of more equal vals than there are occurrences, the surplus gives all ones.",
+)
 
 
 @nc_find_index8.shown

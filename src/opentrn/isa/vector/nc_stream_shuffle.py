@@ -68,10 +68,12 @@ def _(use: Use) -> None:
 def _(use: Use) -> None:
     rows = np.arange(use.dst.partitions)
     mask = np.array(use.shuffle_mask)[rows % QUADRANT]
-    moved = mask != KEEP
-    source = np.where(moved, rows // QUADRANT * QUADRANT + mask, 0)
-    values = use.src.raw()[source]
-    use.dst.put(values, np.broadcast_to(moved[:, None], values.shape))
+    moved = np.broadcast_to((mask != KEEP)[:, None], (use.dst.partitions, use.dst.elements))
+    source = np.where(mask != KEEP, rows // QUADRANT * QUADRANT + mask, 0)
+    values, written = use.src.moved()
+    use.dst.put(values.reshape(use.src.partitions, -1)[source], moved)
+    if written is not None:
+        use.dst.forget(moved & ~written.reshape(use.src.partitions, -1)[source])
 
 
 @nc_stream_shuffle.cost

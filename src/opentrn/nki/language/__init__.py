@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from builtins import range
+import builtins
 
 from opentrn.isa.enums import MemoryRegion
-from opentrn.nki.language.memory import *
-from opentrn.nki.language.ops import *
-from opentrn.nki.language.spmd import *
-from opentrn.nki.language.tile_size import tile_size
-from opentrn.nki.language.types import *
+from opentrn.nki.language import dtypes
+from opentrn.nki.language.memory import *  # noqa: F403
+from opentrn.nki.language.ops import *  # noqa: F403
+from opentrn.nki.language.random import *  # noqa: F403
+from opentrn.nki.language.reduce import *  # noqa: F403
+from opentrn.nki.language.shapes import *  # noqa: F403
+from opentrn.nki.language.spmd import *  # noqa: F403
+from opentrn.nki.language.tile_size import _TileSize, tile_size
+from opentrn.nki.language.types import *  # noqa: F403
 from opentrn.nki.objects import NKIObject
 from opentrn.nki.tensor import NkiTensor
 
 sbuf, psum = MemoryRegion.sbuf, MemoryRegion.psum
 private_hbm, shared_hbm = MemoryRegion.private_hbm, MemoryRegion.shared_hbm
 hbm = private_hbm
+
+# public kernels of NKI 0.2 and 0.3 write nl.range and nl.bool
+range = builtins.range
+bool = bool_  # type: ignore[name-defined]  # noqa: A001, F405

@@ -54,24 +54,43 @@ def _shape(shape: Any) -> tuple[int, ...]:
     return made
 
 
-def ndarray(
-    shape: Sequence[int], dtype: Any, buffer: Any = MemoryRegion.sbuf, name: str | None = "", address: Any = None
-) -> NkiTensor:
-    """A new, unwritten tensor. `address` is (partition, byte offset within the partition), for SBUF and PSUM."""
-    core = _recorder("ndarray").state
-    sizes, region, kind = _shape(shape), _region(buffer), dtype_of(dtype)
-    if region.on_chip and sizes[0] > core.chip.memory.partitions:
-        raise ViewError(f"nl.ndarray in {region.value}", site=user_site(), got=f"{sizes[0]} partitions of shape {sizes}",
-                        expected=f"at most {core.chip.memory.partitions} (the first dimension is the partition)",
+class _Allocating(type):
+    """Makes ``isinstance(t, nl.ndarray)`` true for tensors."""
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, View)
+
+
+class ndarray(metaclass=_Allocating):
+    """A new, unwritten tensor; calling gives an NkiTensor. A class, because kernels annotate with it (``nl.ndarray | None``).
+
+    `address` is (partition, byte offset within the partition), for SBUF and PSUM.
+    """
+
+    def __new__(  # type: ignore[misc]
+        cls, shape: Sequence[int], dtype: Any, buffer: Any = MemoryRegion.sbuf, name: str | None = "", address: Any = None
+    ) -> NkiTensor:
+        core = _recorder("ndarray").state
+        sizes, region, kind = _shape(shape), _region(buffer), dtype_of(dtype)
+        _check_partitions(sizes, region, core.chip.memory.partitions)
+        storage = core.new_tensor(sizes, kind, region, name or "", _place(address, region), user_site())
+        return NkiTensor.whole(storage)
+
+
+def _check_partitions(sizes: tuple[int, ...], region: MemoryRegion, partitions: int) -> None:
+    if region.on_chip and sizes[0] > partitions:
+        raise ViewError(f"nl.ndarray in {region.value}", site=user_site(2), got=f"{sizes[0]} partitions of shape {sizes}",
+                        expected=f"at most {partitions} (the first dimension is the partition)",
                         hint="tile the first dimension")
-    place = None
-    if address is not None:
-        if not region.on_chip or len(tuple(address)) != 2:
-            raise AddressError("nl.ndarray address", site=user_site(), got=f"{address!r} in {region.value}",
-                               expected="(partition, byte offset) of a tensor in SBUF or PSUM")
-        place = (int(address[0]), int(address[1]))
-    storage = core.new_tensor(sizes, kind, region, name or "", place, user_site())
-    return NkiTensor.whole(storage)
+
+
+def _place(address: Any, region: MemoryRegion) -> tuple[int, int] | None:
+    if address is None:
+        return None
+    if not region.on_chip or not isinstance(address, Sequence) or len(address) != 2:
+        raise AddressError("nl.ndarray address", site=user_site(2), got=f"{address!r} in {region.value}",
+                           expected="(partition, byte offset) of a tensor in SBUF or PSUM")
+    return int(address[0]), int(address[1])
 
 
 def full(shape: Sequence[int], fill_value: Any, dtype: Any, buffer: Any = MemoryRegion.sbuf, name: str = "") -> NkiTensor:
@@ -141,6 +160,8 @@ def shared_constant(constant: Any) -> NkiTensor:
     core = _recorder("shared_constant").state
     array = np.load(constant, allow_pickle=False) if isinstance(constant, (str, bytes)) else np.asarray(constant)
     kind = dtype_of(array.dtype)
+    if not array.ndim or not array.size:
+        raise ViewError("nl.shared_constant", site=user_site(), got=f"shape {array.shape}", expected="at least one element")
     storage = core.new_tensor(array.shape, kind, MemoryRegion.shared_hbm, "constant", None, user_site())
     made = NkiTensor.whole(storage)
     core.fill(made, array)

@@ -1,0 +1,1 @@
+"""`nki.builtin`: a namespace that public kernels import and use nothing of."""
