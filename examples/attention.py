@@ -5,10 +5,11 @@ Run it anywhere:  opentrn run examples/attention.py
 
 import math
 
-import nki
 import nki.isa as nisa
 import nki.language as nl
 import numpy as np
+
+import nki
 
 TILE = 128  # queries per tile, and rows of K and V per product with P
 BLOCK = 512  # keys per block of scores: one PSUM bank of float32
@@ -84,9 +85,7 @@ def attend(q_t, k_t, v_tiles, query, d, scale):
             reduce_res=row_sum,
             reduce_cmd=nisa.reduce_cmd.reset_reduce,
         )
-        nisa.scalar_tensor_tensor(
-            dst=total, data=total, op0=nl.multiply, operand0=shrink, op1=nl.add, operand1=row_sum
-        )
+        nisa.scalar_tensor_tensor(dst=total, data=total, op0=nl.multiply, operand0=shrink, op1=nl.add, operand1=row_sum)
         weighed = weigh_values(p, v_tiles, key, width, d)
         nisa.scalar_tensor_tensor(dst=acc, data=acc, op0=nl.multiply, operand0=shrink, op1=nl.add, operand1=weighed)
         top = new_top

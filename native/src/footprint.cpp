@@ -60,9 +60,9 @@ bool windows_apart(const Footprint& a, const Footprint& b, int64_t distance, int
 
 }  // namespace
 
-bool may_overlap(const Footprint& a, int64_t a_offset, const Footprint& b, int64_t b_offset) {
-    int64_t a_low = a_offset + a.low, b_low = b_offset + b.low;
-    if (a_offset + a.high <= b_low || b_offset + b.high <= a_low) return false;
+bool may_overlap(const Footprint& a, int64_t a_address, const Footprint& b, int64_t b_address) {
+    int64_t a_low = a_address + a.low, b_low = b_address + b.low;
+    if (a_address + a.high <= b_low || b_address + b.high <= a_low) return false;
     for (int i = 0; i < a.rank; i++) {
         if (windows_apart(a, b, b_low - a_low, a.axis[i].step)) return false;
     }

@@ -16,10 +16,11 @@ bool must_be_written(const Plan& plan, int k) {
 }
 
 // An input that shares bytes with dst in another layout is read from a copy of its byte range.
-bool needs_copy(const Plan& plan, const Location* locations, const int64_t* offsets, int k) {
-    if (locations[k].block->data() != locations[0].block->data()) return false;
-    bool in_place = plan.instruction->elementwise && plan.operand[k].like_dst && offsets[k] == offsets[0];
-    return !in_place && may_overlap(plan.operand[0].footprint, offsets[0], plan.operand[k].footprint, offsets[k]);
+bool needs_copy(const Plan& plan, const Arguments& arguments, int k) {
+    const uint8_t *dst = arguments.data[0], *source = arguments.data[k];
+    bool in_place = plan.instruction->elementwise && plan.operand[k].like_dst && source == dst;
+    return !in_place && may_overlap(plan.operand[0].footprint, reinterpret_cast<intptr_t>(dst),
+                                    plan.operand[k].footprint, reinterpret_cast<intptr_t>(source));
 }
 
 uint8_t* copy_of(const Footprint& footprint, const uint8_t* at, std::vector<uint8_t>& storage) {
@@ -43,7 +44,7 @@ bool execute(const Plan& plan, const Location* locations) {
     }
     std::vector<uint8_t> copies[max_operands];
     for (int k = 1; k < plan.operand_count; k++) {
-        if (needs_copy(plan, locations, offsets, k)) {
+        if (needs_copy(plan, arguments, k)) {
             arguments.data[k] = copy_of(plan.operand[k].footprint, arguments.data[k], copies[k]);
         }
     }

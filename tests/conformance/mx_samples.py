@@ -54,9 +54,9 @@ def mx_jobs(_root: Path) -> list[Job]:
         both = tall.astype(np.float64).T @ wide.astype(np.float64)
         jobs += [
             Job(f"mx {name[7:]}", file, "kernel_offline_quantized_mx_matmul", offline,
-                lambda l=a_means, r=b_means: product(l, r), 5e-3, "trn3"),
+                lambda x=a_means, y=b_means: product(x, y), 5e-3, "trn3"),
             Job(f"mx {name[7:]}", file, "kernel_on_device_quantize_matmul_mx", on_device,
-                lambda l=a_means, r=plain_values: product(l, r), loose, "trn3"),
+                lambda x=a_means, y=plain_values: product(x, y), loose, "trn3"),
             Job(f"mx {name[7:]}", file, "kernel_copy_strided_quantize_matmul_mx", strided, lambda w=both: w, loose, "trn3"),
         ]  # fmt: skip
     return jobs

@@ -54,7 +54,12 @@ def matmul_jobs(source: str, folder: str) -> list[Job]:
 
         return Job(source, file, name, lambda kernel: kernel(*pair), want, tolerance)
 
-    tiled = ("nki_matmul_tiled_", "nki_matmul_hoist_load_", "nki_matmul_block_free_dimension_", "nki_matmul_fully_optimized_")
+    tiled = (
+        "nki_matmul_tiled_",
+        "nki_matmul_hoist_load_",
+        "nki_matmul_block_free_dimension_",
+        "nki_matmul_fully_optimized_",
+    )
     return [job("nki_matmul_basic_", small, 1e-5), *(job(name, large, 5e-3) for name in tiled)]
 
 

@@ -54,7 +54,9 @@ def test_every_rule_is_tested_both_ways(name: str) -> None:
     tested = functions(name)
     for rule in REGISTRY[name].rules:
         for way in ("accepts", "refuses"):
-            assert any(t.startswith(f"test_{rule.label}_{way}") for t in tested), f"no test_{rule.label}_{way}_* for {name}"
+            assert any(t.startswith(f"test_{rule.label}_{way}") for t in tested), (
+                f"no test_{rule.label}_{way}_* for {name}"
+            )
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -25,11 +25,39 @@ BFLOAT16 = DTYPES[1]
 ALU = {
     name: code
     for code, name in enumerate(
-        "add subtract multiply maximum minimum equal not_equal greater_equal greater less_equal less logical_and "
-        "logical_or logical_xor power abs_max abs_min bitwise_and bitwise_or bitwise_xor invert left_shift right_shift "
-        "abs square relu rsqrt reciprocal bypass".split()
+        [
+            "add",
+            "subtract",
+            "multiply",
+            "maximum",
+            "minimum",
+            "equal",
+            "not_equal",
+            "greater_equal",
+            "greater",
+            "less_equal",
+            "less",
+            "logical_and",
+            "logical_or",
+            "logical_xor",
+            "power",
+            "abs_max",
+            "abs_min",
+            "bitwise_and",
+            "bitwise_or",
+            "bitwise_xor",
+            "invert",
+            "left_shift",
+            "right_shift",
+            "abs",
+            "square",
+            "relu",
+            "rsqrt",
+            "reciprocal",
+            "bypass",
+        ]
     )
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from math import erfc
 
 import numpy as np
 import pytest
-
 from tests.native.harness import BFLOAT16, call, native, random_array, same, spec
 
 CODES = {
@@ -42,7 +41,7 @@ EXACT = {
     "reciprocal": lambda x: 1 / x, "sign": np.sign, "abs": np.abs,
 }  # fmt: skip
 # The largest error found over millions of arguments is 5.9 for gelu, 3.3 for the others.
-ULPS = {name: 4.0 for name in CODES} | {"gelu": 6.5}
+ULPS = dict.fromkeys(CODES, 4.0) | {"gelu": 6.5}
 ULPS |= dict.fromkeys(("copy", "square", "relu", "sqrt", "rsqrt", "reciprocal", "sign", "abs"), 0.5001)
 
 
@@ -104,11 +103,19 @@ def test_zero():
 @pytest.mark.parametrize("dtype", [np.dtype(np.float32), BFLOAT16], ids=str)
 def test_scale_is_multiplied_then_bias_added(cols, bias_vector, scale_vector, dtype):
     rng = np.random.default_rng(22)
-    data, bias, scale = random_array(rng, (9, cols), dtype), random_array(rng, (9, 1), BFLOAT16), random_array(rng, (9, 1), np.float32)
+    data, bias, scale = (
+        random_array(rng, (9, cols), dtype),
+        random_array(rng, (9, 1), BFLOAT16),
+        random_array(rng, (9, 1), np.float32),
+    )
     inputs = [data] + [bias] * bias_vector + [scale] * scale_vector
     wide = data.astype(np.float32) * (scale if scale_vector else np.float32(0.7))
     wide = wide + (bias.astype(np.float32) if bias_vector else np.float32(0.1))
-    for name, f in (("copy", lambda v: v), ("square", np.square), ("rsqrt", lambda v: 1 / np.sqrt(v.astype(np.float64)))):
+    for name, f in (
+        ("copy", lambda v: v),
+        ("square", np.square),
+        ("rsqrt", lambda v: 1 / np.sqrt(v.astype(np.float64))),
+    ):
         result = call("activation", (data.shape, dtype), inputs, (CODES[name], bias_vector, scale_vector), (0.7, 0.1))
         assert same(result, f(wide).astype(np.float32).astype(dtype)), name
 

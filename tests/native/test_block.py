@@ -22,7 +22,7 @@ def test_a_new_block_is_untouched_and_aligned():
 
 @pytest.mark.parametrize(("nbytes", "unit"), [(-4, 4), (8, 0), (6, 4)])
 def test_a_malformed_block_is_refused(nbytes, unit):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="Block:"):
         native.Block(nbytes, unit)
 
 
@@ -41,7 +41,7 @@ def test_a_released_block_is_refused():
     block = native.Block(64, 4)
     block.release()
     assert execute(fill((16,), (1,)), View(block, 0)) == 0
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="released"):
         _ = block.array
 
 
@@ -99,7 +99,7 @@ def test_refine_repeats_entries():
     block.shadow[:] = [1, 2]
     block.refine(1)
     assert block.shadow.tolist() == [1, 1, 1, 1, 2, 2, 2, 2]
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="divide"):
         block.refine(2)
 
 
@@ -120,7 +120,7 @@ def test_state_from_written_to_partial_keeps_everything_written():
     block = block_of(np.ones(4, np.float32))
     block.state = 1
     assert block.shadow.tolist() == [1, 1, 1, 1]
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="0, 1 or 2"):
         block.state = 3
 
 

@@ -46,7 +46,9 @@ def test_nans_are_those_of_ml_dtypes(dtype):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("dtype", INTEGERS, ids=str)
 def test_float32_to_integers(dtype):
-    edges = np.array([2.0**31, 2.0**31 - 128, -(2.0**31), -(2.0**31) - 256, 2.0**32, 2.0**32 - 256, 0.5, 1.5, 2.5, -0.5], np.float32)
+    edges = np.array(
+        [2.0**31, 2.0**31 - 128, -(2.0**31), -(2.0**31) - 256, 2.0**32, 2.0**32 - 256, 0.5, 1.5, 2.5, -0.5], np.float32
+    )
     values = np.concatenate([every_float(), edges, np.arange(-70000, 70000, dtype=np.float32) / 2])
     assert np.array_equal(call("copy", (values.shape, dtype), [values]), saturated(values, dtype))
 

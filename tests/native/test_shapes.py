@@ -1,13 +1,22 @@
-"""Instructions that move, reduce, generate and select: tensor_reduce, nc_transpose, iota, affine_select, predicated copy."""
+"""tensor_reduce, nc_transpose, iota, affine_select and tensor_copy_predicated against numpy."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from tests.native.harness import (
-    ALU, BFLOAT16, DTYPES, View, block_of, call, execute, native, random_array, same, spec,
-)  # fmt: skip
+    ALU,
+    BFLOAT16,
+    DTYPES,
+    View,
+    block_of,
+    call,
+    execute,
+    native,
+    random_array,
+    same,
+    spec,
+)
 
 FLOAT = np.dtype(np.float32)
 RNG = np.random.default_rng(31)
@@ -25,7 +34,12 @@ def folded(op, values, start):
     return lanes[0]
 
 
-REDUCTIONS = {"add": (np.add, -0.0), "multiply": (np.multiply, 1.0), "maximum": (np.maximum, -np.inf), "minimum": (np.minimum, np.inf)}
+REDUCTIONS = {
+    "add": (np.add, -0.0),
+    "multiply": (np.multiply, 1.0),
+    "maximum": (np.maximum, -np.inf),
+    "minimum": (np.minimum, np.inf),
+}
 
 
 @pytest.mark.parametrize("name", REDUCTIONS)
@@ -45,7 +59,12 @@ def test_reduction_of_a_permuted_view():
     data = random_array(RNG, (6, 40, 5), FLOAT)
     out = native.Block(6 * 5 * 4, 4)
     operands = [spec((6, 5), FLOAT, "out"), spec((6, 5, 40), FLOAT, "in", (200, 1, 5))]
-    assert execute(native.plan("tensor_reduce", operands, [ALU["maximum"], 40, 0], []), View(out, 0), View(block_of(data), 0)) == 1
+    assert (
+        execute(
+            native.plan("tensor_reduce", operands, [ALU["maximum"], 40, 0], []), View(out, 0), View(block_of(data), 0)
+        )
+        == 1
+    )
     assert np.array_equal(out.array.view(FLOAT).reshape(6, 5), data.max(1))
 
 
@@ -71,7 +90,9 @@ def test_nc_transpose(shape, dtype):
 def test_nc_transpose_casts_and_walks_any_layout():
     data = random_array(RNG, (6, 4, 5), BFLOAT16)
     assert same(call("nc_transpose", ((20, 6), FLOAT), [data]), data.reshape(6, 20).T.astype(FLOAT))
-    assert same(call("nc_transpose", ((20, 2, 3), BFLOAT16), [data]).reshape(20, 6), np.ascontiguousarray(data.reshape(6, 20).T))
+    assert same(
+        call("nc_transpose", ((20, 2, 3), BFLOAT16), [data]).reshape(20, 6), np.ascontiguousarray(data.reshape(6, 20).T)
+    )
     out = native.Block(20 * 6 * 2, 2)
     operands = [spec((20, 6), BFLOAT16, "out"), spec((6, 5, 4), BFLOAT16, "in", (20, 1, 5))]
     assert execute(native.plan("nc_transpose", operands, [], []), View(out, 0), View(block_of(data), 0)) == 1
@@ -94,7 +115,14 @@ def affine(rows, pattern, offset, multiplier):
     return np.array([[(v + 2**31) % 2**32 - 2**31 for v in row] for row in values], np.int64).astype(np.int32)
 
 
-PATTERNS = [((1, 7),), ((0, 3), (1, 5)), ((10, 2), (-3, 3), (1, 4)), ((1000, 2), (100, 2), (10, 2), (1, 3)), ((2**30, 6),), ((1, 700),)]
+PATTERNS = [
+    ((1, 7),),
+    ((0, 3), (1, 5)),
+    ((10, 2), (-3, 3), (1, 4)),
+    ((1000, 2), (100, 2), (10, 2), (1, 3)),
+    ((2**30, 6),),
+    ((1, 700),),
+]
 
 
 def packed(pattern):
@@ -121,7 +149,9 @@ COMPARISONS = {"equal": np.equal, "not_equal": np.not_equal, "greater_equal": np
 
 @pytest.mark.parametrize("comparison", COMPARISONS)
 @pytest.mark.parametrize("pattern", PATTERNS[:3] + PATTERNS[5:], ids=str)
-@pytest.mark.parametrize("dtypes", [(FLOAT, FLOAT), (BFLOAT16, BFLOAT16), (FLOAT, BFLOAT16), (DTYPES[3], FLOAT)], ids=str)
+@pytest.mark.parametrize(
+    "dtypes", [(FLOAT, FLOAT), (BFLOAT16, BFLOAT16), (FLOAT, BFLOAT16), (DTYPES[3], FLOAT)], ids=str
+)
 def test_affine_select(comparison, pattern, dtypes):
     to, source = dtypes
     values = affine(6, pattern, -4, 2)

@@ -26,7 +26,8 @@ def offset_for(draw, shape, strides) -> int:
 
 @st.composite
 def shapes(draw):
-    return tuple(draw(st.lists(st.integers(1, 6), min_size=1, max_size=4))) + (draw(st.sampled_from([1, 2, 7, 40])),)
+    outer = draw(st.lists(st.integers(1, 6), min_size=1, max_size=4))
+    return (*outer, draw(st.sampled_from([1, 2, 7, 40])))
 
 
 @st.composite
@@ -68,7 +69,9 @@ def test_copy_between_views(case, to, source):
     assert execute(plan, View(out, out_offset), View(block_of(data), offset)) == 1
     expected = before.copy()
     values = window(data, shape, strides, offset).astype(np.float32)
-    window(expected, shape, out_strides, out_offset)[...] = np.rint(values).astype(to) if to.kind == "i" else values.astype(to)
+    window(expected, shape, out_strides, out_offset)[...] = (
+        np.rint(values).astype(to) if to.kind == "i" else values.astype(to)
+    )
     assert same(out.array.view(to), expected)
 
 
@@ -78,7 +81,11 @@ def test_operands_that_overlap_dst_are_read_before_it_is_written(case, dtype):
     shape, (out_strides, out_offset), (a_strides, a_offset), (b_strides, b_offset), seed = case
     memory = random_array(np.random.default_rng(seed), (SIZE,), dtype)
     block = block_of(memory)
-    operands = [spec(shape, dtype, "out", out_strides), spec(shape, dtype, "in", a_strides), spec(shape, dtype, "in", b_strides)]
+    operands = [
+        spec(shape, dtype, "out", out_strides),
+        spec(shape, dtype, "in", a_strides),
+        spec(shape, dtype, "in", b_strides),
+    ]
     plan = native.plan("tensor_tensor", operands, [1, 0], [])
     assert execute(plan, View(block, out_offset), View(block, a_offset), View(block, b_offset)) == 1
     a = window(memory, shape, a_strides, a_offset).astype(np.float32)
@@ -110,7 +117,9 @@ def test_operands_of_different_rank_agree_in_row_major_order(dtype):
     a, b = random_array(rng, (6, 4, 10), dtype), random_array(rng, (6, 40), dtype)
     out = native.Block(240 * dtype.itemsize, dtype.itemsize)
     operands = [spec((6, 2, 20), dtype, "out"), spec(a.shape, dtype, "in"), spec(b.shape, dtype, "in")]
-    assert execute(native.plan("tensor_tensor", operands, [0, 0], []), View(out, 0), View(block_of(a), 0), View(block_of(b), 0))
+    assert execute(
+        native.plan("tensor_tensor", operands, [0, 0], []), View(out, 0), View(block_of(a), 0), View(block_of(b), 0)
+    )
     wide = a.reshape(6, 40).astype(np.float32) + b.astype(np.float32)
     expected = np.clip(wide, -128, 127) if dtype == np.int8 else wide
     assert same(out.array.view(dtype).reshape(6, 40), expected.astype(dtype))
@@ -120,7 +129,18 @@ def test_columns_side_by_side_in_one_block():
     memory = np.random.default_rng(6).standard_normal((128, 96)).astype(np.float32)
     block = block_of(memory)
     operands = [spec((128, 32), np.float32, role, (96, 1)) for role in ("out", "in", "in")]
-    assert execute(native.plan("tensor_tensor", operands, [0, 0], []), View(block, 0), View(block, 32), View(block, 64)) == 1
+    assert (
+        execute(native.plan("tensor_tensor", operands, [0, 0], []), View(block, 0), View(block, 32), View(block, 64))
+        == 1
+    )
     result = block.array.view(np.float32).reshape(128, 96)
     assert np.array_equal(result[:, :32], memory[:, 32:64] + memory[:, 64:])
     assert np.array_equal(result[:, 32:], memory[:, 32:])
+
+
+def test_blocks_over_one_buffer_are_seen_to_overlap():
+    buffer = np.arange(40, dtype=np.float32)
+    out, source = (native.Block.wrap(b.view(np.uint8), 4) for b in (buffer[1:], buffer[:-1]))
+    plan = native.plan("copy", [spec((3, 13), np.float32, "out"), spec((3, 13), np.float32, "in")], [], [])
+    assert execute(plan, View(out, 0), View(source, 0)) == 1
+    assert buffer.tolist() == [0.0, *range(39)]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -23,8 +24,13 @@ def _measure(size: int, native: bool) -> dict[str, Any]:
     fixed = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENTRN_NATIVE": "1" if native else "0"}
     # a core type forced on old OpenBLAS builds slows a current numpy, which is the reference here
     environment = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")} | fixed
-    done = subprocess.run([sys.executable, "-m", "opentrn.bench.measure", str(size)], env=environment,
-                          stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "opentrn.bench.measure", str(size)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     return json.loads(done.stdout)
 
 
@@ -47,20 +53,48 @@ def _rows(fast: dict[str, Any], slow: dict[str, Any] | None, size: int) -> list[
     mm, ew, torch = fast["matmul"], fast["elementwise"], fast["torch"]
     us = 1e6
     rows = [
-        _row(f"matmul {size}^3 bf16: CPU time / numpy sgemm", f"{mm['seconds']:.2f} s", mm["seconds"] / mm["sgemm"], 1.4),
+        _row(
+            f"matmul {size}^3 bf16: CPU time / numpy sgemm", f"{mm['seconds']:.2f} s", mm["seconds"] / mm["sgemm"], 1.4
+        ),
         _row("  peak memory / (inputs + output as fp32)", "", mm["memory_ratio"], 2.0),
-        _row("add [128, 2048] bf16: speed / same-size copy", f"{ew['add'] * us:.0f} us", ew["numpy copy"] / ew["add"], 0.5, False),
+        _row(
+            "add [128, 2048] bf16: speed / same-size copy",
+            f"{ew['add'] * us:.0f} us",
+            ew["numpy copy"] / ew["add"],
+            0.5,
+            False,
+        ),
     ]
     for name in ("exp", "gelu"):
         if name in torch:
-            rows.append(_row(f"{name} [128, 2048] bf16: time / torch", f"{ew[name] * us:.0f} us", ew[name] / torch[name], 1.5))
+            rows.append(
+                _row(f"{name} [128, 2048] bf16: time / torch", f"{ew[name] * us:.0f} us", ew[name] / torch[name], 1.5)
+            )
     cast = ew["cast to fp8"]
-    rows.append({"work": "cast to fp8 [128, 2048]: time / same-size copy", "value": f"{cast * us:.0f} us",
-                 "ratio": cast / ew["numpy copy"], "must": "-", "met": True})
-    rows.append(_row("small instructions [128, 1], per second / 300 k", f"{fast['small'] / 1e3:.0f} k/s", fast["small"] / 3e5, 1.0, False))
+    rows.append(
+        {
+            "work": "cast to fp8 [128, 2048]: time / same-size copy",
+            "value": f"{cast * us:.0f} us",
+            "ratio": cast / ew["numpy copy"],
+            "must": "-",
+            "met": True,
+        }
+    )
+    rows.append(
+        _row(
+            "small instructions [128, 1], per second / 300 k",
+            f"{fast['small'] / 1e3:.0f} k/s",
+            fast["small"] / 3e5,
+            1.0,
+            False,
+        )
+    )
     if slow is not None:
-        pairs = {"matmul": slow["matmul"]["seconds"] / mm["seconds"], "small": fast["small"] / slow["small"],
-                 **{n: slow["elementwise"][n] / ew[n] for n in ("add", "exp", "gelu", "cast to fp8")}}
+        pairs = {
+            "matmul": slow["matmul"]["seconds"] / mm["seconds"],
+            "small": fast["small"] / slow["small"],
+            **{n: slow["elementwise"][n] / ew[n] for n in ("add", "exp", "gelu", "cast to fp8")},
+        }
         rows += [_row(f"numpy path / native: {n}", "", r, 12.0) for n, r in pairs.items()]
     extra = _import_seconds("import opentrn.nki") - _import_seconds("import numpy")
     rows.append(_row("import opentrn.nki above numpy, s / 0.35", f"{extra:.2f} s", extra / 0.35, 1.0))
@@ -68,8 +102,9 @@ def _rows(fast: dict[str, Any], slow: dict[str, Any] | None, size: int) -> list[
 
 
 def _machine() -> str:
-    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "") \
-        if os.path.exists("/proc/cpuinfo") else ""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
     return f"{platform.system()} {platform.machine()} {model}, python {platform.python_version()}"
 
 
@@ -89,5 +124,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"{_machine()}\nmedian of 5, one thread, native core: {'yes' if fast['native'] else 'no'}\n")
         print(f"{'work':<52}{'measured':>10}{'ratio':>9}{'must':>9}")
         for row in rows:
-            print(f"{row['work']:<52}{row['value']:>10}{row['ratio']:>9.2f}{row['must']:>9}  {'ok' if row['met'] else 'MISSED'}")
+            print(
+                f"{row['work']:<52}{row['value']:>10}{row['ratio']:>9.2f}{row['must']:>9}  {'ok' if row['met'] else 'MISSED'}"
+            )
     return 0 if all(row["met"] for row in rows) else 1

@@ -67,7 +67,9 @@ def _elementwise() -> dict[str, float]:
         found[name] = median(samples)
     source, target = np.zeros(x.nbytes, np.uint8), np.zeros(x.nbytes, np.uint8)
     np.copyto(target, source)
-    found["numpy copy"] = _median(lambda: [np.copyto(target, source) for _ in range(repeats)], time.perf_counter) / repeats
+    found["numpy copy"] = (
+        _median(lambda: [np.copyto(target, source) for _ in range(repeats)], time.perf_counter) / repeats
+    )
     return found
 
 

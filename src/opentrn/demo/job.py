@@ -98,10 +98,16 @@ def _timeline(memory: MemoryMap, columns: int = 64) -> str:
 
 def _show_memory(memory: MemoryMap) -> list[str]:
     name = memory.region.value.upper()
-    lines = [f"  {name:<5} [{_bar(memory.peak / memory.capacity)}] {memory.peak:>9,} of {memory.capacity:,} B per partition"
-             f" ({memory.peak / memory.capacity:.0%})", f"        over the program: |{_timeline(memory)}|"]
-    lines += [f"        {t.partition_bytes:>7,} B  {list(t.shape)} {t.dtype.name}  {t.site.function}:{t.site.line}"
-              for t in memory.live_at(memory.peak_at)[:4] if t.site]
+    lines = [
+        f"  {name:<5} [{_bar(memory.peak / memory.capacity)}] {memory.peak:>9,} of {memory.capacity:,} B per partition"
+        f" ({memory.peak / memory.capacity:.0%})",
+        f"        over the program: |{_timeline(memory)}|",
+    ]
+    lines += [
+        f"        {t.partition_bytes:>7,} B  {list(t.shape)} {t.dtype.name}  {t.site.function}:{t.site.line}"
+        for t in memory.live_at(memory.peak_at)[:4]
+        if t.site
+    ]
     return lines
 
 
@@ -113,7 +119,8 @@ def _show(job: dict[str, Any]) -> str:
         "  input: Q, K, V of a layer over the text of CPython's own manual (pydoc_data.topics)",
         f"  error against float32:   max {wide['max_abs']:.2e}, relative L2 {wide['relative_l2']:.2e}",
         f"  error against bfloat16:  max {narrow['max_abs']:.2e}, relative L2 {narrow['relative_l2']:.2e}",
-        "", f"  {report.instruction_count:,} instructions, by engine:",
+        "",
+        f"  {report.instruction_count:,} instructions, by engine:",
     ]
     top = max(report.engines.values())
     lines += [f"    {engine:<7} {n:>7,}  {_bar(n / top, 30)}" for engine, n in report.engines.most_common()]

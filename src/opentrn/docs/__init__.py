@@ -36,15 +36,25 @@ def _cost(made: Instruction) -> str:
         cost = step.cost
     except MachineError as why:
         return f"No public number for {report.chip.name}: {why.what}."
-    return (f"In the example below, on {report.chip.name}: the {cost.engine} engine is held for {cost.busy_ns:.0f} ns and "
-            f"the result can be used {cost.latency_ns:.0f} ns after that (tiers: {', '.join(sorted(set(cost.tiers)))}).")
+    return (
+        f"In the example below, on {report.chip.name}: the {cost.engine} engine is held for {cost.busy_ns:.0f} ns and "
+        f"the result can be used {cost.latency_ns:.0f} ns after that (tiers: {', '.join(sorted(set(cost.tiers)))})."
+    )
 
 
 def _index() -> str:
-    rows = [f"| [{n}]({n}.md) | {', '.join(e.name for e in m.engines)} | {m.doc.splitlines()[0]} |"
-            for n, m in sorted(REGISTRY.items())]
-    head = ["# The instruction set", "", f"{len(REGISTRY)} instructions. `opentrn isa NAME` shows a page in the terminal.",
-            "", "| instruction | engines | |", "|---|---|---|"]
+    rows = [
+        f"| [{n}]({n}.md) | {', '.join(e.name for e in m.engines)} | {m.doc.splitlines()[0]} |"
+        for n, m in sorted(REGISTRY.items())
+    ]
+    head = [
+        "# The instruction set",
+        "",
+        f"{len(REGISTRY)} instructions. `opentrn isa NAME` shows a page in the terminal.",
+        "",
+        "| instruction | engines | |",
+        "|---|---|---|",
+    ]
     return "\n".join([*head, *rows, ""])
 
 

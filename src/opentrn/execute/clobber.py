@@ -75,10 +75,12 @@ class Neighbours:
         if bad.any():
             others = [s.allocation for r in self._overlaps[view.storage.allocation.id] if (s := r()) is not None]
             raise MemoryFault(
-                f"{name} reads bytes that another tensor has overwritten", kind="clobber",
+                f"{name} reads bytes that another tensor has overwritten",
+                kind="clobber",
                 got=f"{int(bad.sum())} bytes of {view.storage.allocation} at {view.storage.allocation.address}",
                 expected="the tensor's own values",
-                hint="it shares addresses with " + ("; ".join(f"{a} at {a.address}" for a in others[:3]) or "a dead tensor"),
+                hint="it shares addresses with "
+                + ("; ".join(f"{a} at {a.address}" for a in others[:3]) or "a dead tensor"),
             )
 
 
@@ -86,7 +88,12 @@ def _overlap(a: Allocation, b: Allocation) -> bool:
     if a.buffer is not b.buffer or a.address is None or b.address is None:
         return False
     (ap, ab), (bp, bb) = a.address, b.address
-    return ap < bp + b.partitions and bp < ap + a.partitions and ab < bb + b.partition_bytes and bb < ab + a.partition_bytes
+    return (
+        ap < bp + b.partitions
+        and bp < ap + a.partitions
+        and ab < bb + b.partition_bytes
+        and bb < ab + a.partition_bytes
+    )
 
 
 def _footprint(view: View) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ from opentrn.execute.tile import Tile
 from opentrn.isa.enums import MemoryRegion, engine
 from opentrn.numerics.dtypes import DType
 from opentrn.program.allocate import MemoryMap, allocate
-from opentrn.program.recorder import Recorder, Record
+from opentrn.program.recorder import Record, Recorder
 from opentrn.program.site import site_of
 from opentrn.program.step import Step
 from opentrn.program.storage import Allocation, Storage
@@ -35,8 +35,16 @@ _STEPS: dict[Any, dict[Any, Step]] = {}
 class Core:
     """The state of core `index` of a logical NeuronCore of `peers` cores, for one launch of a kernel."""
 
-    def __init__(self, chip: Any, index: int, lockstep: Lockstep, *, wide: bool = False, strict: bool = True,
-                 stochastic: np.random.Generator | None = None) -> None:
+    def __init__(
+        self,
+        chip: Any,
+        index: int,
+        lockstep: Lockstep,
+        *,
+        wide: bool = False,
+        strict: bool = True,
+        stochastic: np.random.Generator | None = None,
+    ) -> None:
         self.chip, self.index, self.lockstep, self.wide, self.strict = chip, index, lockstep, wide, strict
         self.stochastic = stochastic
         self.allocations: list[Allocation] = []
@@ -57,8 +65,17 @@ class Core:
         self.recorder.flush = self.flush
 
     # ---------------------------------------------------------------- memory
-    def allocate(self, shape: tuple[int, ...], dtype: DType, buffer: MemoryRegion, *, name: str = "",
-                 address: tuple[int, int] | None = None, site: Site | None = None, block: Any = None) -> Storage:
+    def allocate(
+        self,
+        shape: tuple[int, ...],
+        dtype: DType,
+        buffer: MemoryRegion,
+        *,
+        name: str = "",
+        address: tuple[int, int] | None = None,
+        site: Site | None = None,
+        block: Any = None,
+    ) -> Storage:
         """A new tensor. Raises AddressError or CapacityError when it cannot exist on this chip."""
         number = len(self.allocations)
         made = Allocation(number, name, shape, dtype, buffer, self.index, site, address, manual=address is not None)
@@ -76,17 +93,27 @@ class Core:
                 self.flush()
         return storage
 
-    def new_tensor(self, shape: tuple[int, ...], dtype: DType, buffer: MemoryRegion, name: str,
-                   address: tuple[int, int] | None, site: Site | None) -> Storage:
+    def new_tensor(
+        self,
+        shape: tuple[int, ...],
+        dtype: DType,
+        buffer: MemoryRegion,
+        name: str,
+        address: tuple[int, int] | None,
+        site: Site | None,
+    ) -> Storage:
         """What nl.ndarray allocates. Shared HBM is one tensor for all cores, matched by the order of allocation."""
         if buffer is not MemoryRegion.shared_hbm or self.lockstep.count == 1:
             return self.allocate(shape, dtype, buffer, name=name, address=address, site=site)
         number, self.shared_count = self.shared_count, self.shared_count + 1
         shared = self.shared_tensors
         if number < len(shared) and shared[number][:2] != (shape, dtype.name):
-            raise KernelError("the cores allocate different shared_hbm tensors", site=site,
-                              got=f"core {self.index}: {shape} {dtype.name}; the other core: {shared[number][:2]}",
-                              expected="the same sequence of shared_hbm allocations on both cores")
+            raise KernelError(
+                "the cores allocate different shared_hbm tensors",
+                site=site,
+                got=f"core {self.index}: {shape} {dtype.name}; the other core: {shared[number][:2]}",
+                expected="the same sequence of shared_hbm allocations on both cores",
+            )
         block = shared[number][2] if number < len(shared) else None
         storage = self.allocate(shape, dtype, buffer, name=name, address=address, site=site, block=block)
         if block is None:
@@ -106,20 +133,32 @@ class Core:
     def _check_place(self, made: Allocation) -> None:
         limit, memory = self.capacity(made.buffer), made.buffer.value
         if made.partition_bytes > limit:
-            raise CapacityError(f"{made} is larger than {memory}", site=made.site,
-                                got=f"{made.partition_bytes:,} bytes per partition", expected=f"at most {limit:,}")
+            raise CapacityError(
+                f"{made} is larger than {memory}",
+                site=made.site,
+                got=f"{made.partition_bytes:,} bytes per partition",
+                expected=f"at most {limit:,}",
+            )
         if made.address is None:
             return
         partition, byte = made.address
         facts = self.chip.memory
         align = facts.sbuf_min_align if made.buffer is MemoryRegion.sbuf else facts.psum_min_align
         total = facts.sbuf_bytes_per_partition if made.buffer is MemoryRegion.sbuf else limit
-        if not (0 <= partition and partition + made.partitions <= facts.partitions) or byte < 0 or byte % align:
-            raise AddressError(f"address of {made}", site=made.site, got=str(made.address),
-                               expected=f"(partition, byte) within {facts.partitions} partitions, byte % {align} == 0")
+        if not (partition >= 0 and partition + made.partitions <= facts.partitions) or byte < 0 or byte % align:
+            raise AddressError(
+                f"address of {made}",
+                site=made.site,
+                got=str(made.address),
+                expected=f"(partition, byte) within {facts.partitions} partitions, byte % {align} == 0",
+            )
         if byte + made.partition_bytes > total:
-            raise AddressError(f"address of {made} leaves {memory}", site=made.site,
-                               got=f"bytes {byte:,} to {byte + made.partition_bytes:,}", expected=f"at most {total:,}")
+            raise AddressError(
+                f"address of {made} leaves {memory}",
+                site=made.site,
+                got=f"bytes {byte:,} to {byte + made.partition_bytes:,}",
+                expected=f"at most {total:,}",
+            )
 
     def place(self) -> None:
         """Give every on-chip tensor its address and note the high-water marks (`maps`)."""
@@ -250,7 +289,6 @@ class Core:
         """Wait for the partner core at the next (`kind`, `key`) and swap payloads with it."""
         tag = (kind, key, self.meetings[kind, key])
         self.meetings[kind, key] += 1
-        partner = 1 - self.index
-        return self.lockstep.exchange(self.index, f"{kind} {key}", tag, (partner,), payload)[partner]
-
-
+        partner, site = 1 - self.index, site_of(self._now[1])
+        what = f"{kind} {key}" + (f" ({site})" if site else "")
+        return self.lockstep.exchange(self.index, what, tag, (partner,), payload)[partner]

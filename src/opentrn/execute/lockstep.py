@@ -73,8 +73,10 @@ class Lockstep:
         if not able:
             waits = "; ".join(f"core {c} waits at {self._waiting[c][0]}" for c in alive)
             ended = ", ".join(f"core {c}" for c in range(self.count) if self._ended[c])
-            self._failure = KernelError(f"the cores can never meet: {waits}" + (f"; {ended} has ended" if ended else ""),
-                                        expected="every core executes the same barriers and sendrecvs, in the same order")
+            self._failure = KernelError(
+                f"the cores can never meet: {waits}" + (f"; {ended} has ended" if ended else ""),
+                expected="every core executes the same barriers and sendrecvs, in the same order",
+            )
             able = alive
         self._baton[able[0]].release()
 

@@ -20,7 +20,9 @@ def _load() -> None:
     try:
         _state["core"] = import_module("opentrn._native")
     except ImportError as error:
-        _state["why"] = f"opentrn._native cannot be imported ({error}); it is built at install when a C++20 compiler is there"
+        _state["why"] = (
+            f"opentrn._native cannot be imported ({error}); it is built at install when a C++20 compiler is there"
+        )
 
 
 def core() -> Any:

@@ -53,9 +53,12 @@ class Tile:
         where = self.where()
         bad = ~where.valid if chosen is None else ~where.valid & chosen.reshape(where.valid.shape)
         if bad.any():
-            raise KernelError(f"{self.name}: a run-time index is out of bounds", got=where.complaint,
-                              expected=f"0 <= index < {self.view.dynamic.limit}",
-                              hint="a DMA can leave such rows out with oob_mode=nisa.oob_mode.skip")
+            raise KernelError(
+                f"{self.name}: a run-time index is out of bounds",
+                got=where.complaint,
+                expected=f"0 <= index < {move.limit}",
+                hint="a DMA can leave such rows out with oob_mode=nisa.oob_mode.skip",
+            )
 
     def raw(self) -> np.ndarray:
         """The elements as (partitions, elements) in the carrier dtype: bits, for copies and integers."""
@@ -95,7 +98,7 @@ class Tile:
         """What a raw look at unwritten memory shows: NaN, or 4 in integers (nki_simulator.rst, SDK 2.32)."""
         if self.view.dynamic is None:
             window = access.strided(self.view)
-            window[missing.reshape(window.shape + (-1,)).any(-1)] = sentinel(self.held)
+            window[missing.reshape((*window.shape, -1)).any(-1)] = sentinel(self.held)
 
     def peek(self) -> np.ndarray:
         """(partitions, elements) float32 of what memory holds, written or not; only where `written` is it meaningful."""
@@ -169,7 +172,9 @@ def _unwritten(tile: Tile, missing: np.ndarray) -> MemoryFault:
     first = tuple(int(i) for i in np.argwhere(missing)[0][: len(tile.view.shape)])
     what = f"{tile.name} reads elements that were never written"
     return MemoryFault(
-        what, kind="uninitialised", got=f"{int(missing.sum())} of {missing.size} elements, the first at index {first}",
+        what,
+        kind="uninitialised",
+        got=f"{int(missing.sum())} of {missing.size} elements, the first at index {first}",
         expected=f"every element of {tile.view.storage.allocation} written before it is read",
         hint="fill it first (nisa.memset), or read only the part that was written",
     )

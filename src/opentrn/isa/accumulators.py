@@ -44,7 +44,9 @@ def start_of(use: Use, op: alu.AluOp | None, load: Any = None) -> np.ndarray:
     return values.copy()
 
 
-def accumulate(use: Use, op: alu.AluOp | None, values: np.ndarray, load: Any = None, *, keep: bool = False) -> np.ndarray:
+def accumulate(
+    use: Use, op: alu.AluOp | None, values: np.ndarray, load: Any = None, *, keep: bool = False
+) -> np.ndarray:
     """Update the registers of `use.engine` by `use.reduce_cmd` with (P, elements) `values`; gives them back as (P, 1).
 
     `load` holds the start values of ``load_reduce``; with `keep` the registers become `values` (P, 1) as they are.
@@ -64,5 +66,8 @@ def accumulate(use: Use, op: alu.AluOp | None, values: np.ndarray, load: Any = N
 
 
 def _unset() -> KernelError:
-    return KernelError("the engine's accumulator registers are used before they were reset",
-                       expected="reduce_cmd.reset_reduce (or reset) before reduce", hint="the first of a chain resets")
+    return KernelError(
+        "the engine's accumulator registers are used before they were reset",
+        expected="reduce_cmd.reset_reduce (or reset) before reduce",
+        hint="the first of a chain resets",
+    )

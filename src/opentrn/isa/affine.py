@@ -9,7 +9,7 @@ import numpy as np
 
 from opentrn.isa.spec import Broken
 
-__all__ = ["affine_values", "native_pattern", "same_count"]
+__all__ = ["affine_values", "in_32_bits", "native_pattern", "same_count"]
 
 
 def affine_values(pattern: tuple[tuple[int, int], ...], offset: int, multiplier: int, partitions: int) -> np.ndarray:
@@ -26,6 +26,13 @@ def same_count(pattern: tuple[tuple[int, int], ...], *tiles: Any) -> None:
     for tile in tiles:
         if tile.elements != count:
             raise Broken(f"a pattern of {count} elements for {tile.elements} of {tile.shape}", "equally many")
+
+
+def in_32_bits(pattern: tuple[tuple[int, int], ...], offset: int, multiplier: int) -> None:
+    """Offset, multiplier and steps are 32-bit integers, of either signedness (a register holds bits)."""
+    for value in (offset, multiplier, *(step for step, _ in pattern)):
+        if not -(2**31) <= value < 2**32:
+            raise Broken(str(value), "a 32-bit integer")
 
 
 def native_pattern(pattern: tuple[tuple[int, int], ...], offset: int, multiplier: int) -> tuple[int, ...]:

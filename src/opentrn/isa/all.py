@@ -15,7 +15,9 @@ ENGINE_FOLDERS = ("tensor", "vector", "scalar", "gpsimd", "dma", "cores")
 def files() -> dict[str, Path]:
     """Instruction name -> the file that describes it."""
     here = Path(__file__).parent
-    return {p.stem: p for folder in ENGINE_FOLDERS for p in sorted((here / folder).glob("*.py")) if p.stem != "__init__"}
+    return {
+        p.stem: p for folder in ENGINE_FOLDERS for p in sorted((here / folder).glob("*.py")) if p.stem != "__init__"
+    }
 
 
 for _name, _path in files().items():

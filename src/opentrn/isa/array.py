@@ -41,7 +41,11 @@ def in_one_bank(dst: Any, chip: Any) -> None:
     """`dst` lies within one PSUM bank (trainium_inferentia2_arch.rst, line 791)."""
     base = dst.storage.allocation.address
     first = (base[1] if base else 0) + dst.start_byte
-    last = first + (sum((n - 1) * s for n, s in zip(dst.shape[1:], dst.strides[1:], strict=True)) + 1) * dst.dt.itemsize - 1
+    last = (
+        first
+        + (sum((n - 1) * s for n, s in zip(dst.shape[1:], dst.strides[1:], strict=True)) + 1) * dst.dt.itemsize
+        - 1
+    )
     bank = chip.memory.psum_bank_bytes
     if first // bank != last // bank:
         raise Broken(f"bytes {first} to {last} of the partition", f"within one bank of {bank} bytes")
@@ -55,7 +59,9 @@ def pass_through(dst: Any, stationary: Any, moving: Any) -> bool:
     values, written = stationary.moved()
     chosen = pick.argmax(0)
     rows = convert(values.reshape(stationary.partitions, -1)[chosen].T, stationary.held, dst.held)
-    dst.place(np.ascontiguousarray(rows), None if written is None else written.reshape(stationary.partitions, -1)[chosen].T)
+    dst.place(
+        np.ascontiguousarray(rows), None if written is None else written.reshape(stationary.partitions, -1)[chosen].T
+    )
     return True
 
 
@@ -65,10 +71,9 @@ def accumulate_into(dst: Any, product: np.ndarray, accumulate: bool | None) -> N
     if accumulate is False or (accumulate is None and not written.any()):
         dst.store(product)
         return
-    if accumulate is None and not written.all():
-        old = np.where(written, dst.peek(), np.float32(0))
-    else:
-        old = dst.f32()  # accumulate=True on PSUM that nothing wrote is an uninitialised read
+    # accumulate=True on PSUM that nothing wrote is an uninitialised read
+    partly = accumulate is None and not written.all()
+    old = np.where(written, dst.peek(), np.float32(0)) if partly else dst.f32()
     dst.store(old + product)
 
 

@@ -141,4 +141,3 @@ number = Attribute(_number, "number")
 integers = Attribute(_integers, "list of integers")
 pattern = Attribute(_pattern, "access pattern `[[step, num], ...]`, at most 4 pairs")
 """Patterns of iota and affine_select: at most 4-D (nisa.iota, SDK 2.32)."""
-

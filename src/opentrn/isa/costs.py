@@ -5,7 +5,16 @@ from __future__ import annotations
 from opentrn.isa.enums import MemoryRegion
 from opentrn.isa.spec import Cost, Tile, Use
 
-__all__ = ["dma_cost", "gpsimd_cost", "in_psum", "scalar_cost", "tensor_scalar_rate", "tensor_tensor_rate", "vector_copy_rate", "vector_cost"]
+__all__ = [
+    "dma_cost",
+    "gpsimd_cost",
+    "in_psum",
+    "scalar_cost",
+    "tensor_scalar_rate",
+    "tensor_tensor_rate",
+    "vector_copy_rate",
+    "vector_cost",
+]
 
 
 def _tiers(use: Use, *paths: str) -> tuple[str, ...]:

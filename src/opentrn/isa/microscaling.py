@@ -36,7 +36,9 @@ def enough_scales(scale: Any, data: Any, columns: int) -> None:
     """The scale view reaches the last group of `data`, starts at 0, 4, 8 or 12 of a quadrant, and has its columns."""
     rows = int(scale_rows(data.partitions)[-1]) + 1
     if scale.partitions < rows or scale.elements != columns:
-        raise Broken(f"scale {scale.shape} for data of {data.partitions} partitions", f"at least {rows} rows of {columns}")
+        raise Broken(
+            f"scale {scale.shape} for data of {data.partitions} partitions", f"at least {rows} rows of {columns}"
+        )
     if scale.start_partition % QUADRANT not in (0, 4, 8, 12):
         raise Broken(f"scale starts at partition {scale.start_partition}", "0, 4, 8 or 12 of a quadrant")
 

@@ -12,8 +12,18 @@ from opentrn.numerics import alu
 from opentrn.numerics.alu import AluOp
 
 __all__ = [
-    "FOLDED", "TRN3_OPS", "arithmetic_only", "binary_only", "bitvec_needs_integers", "fold", "gpsimd_integers", "is_bitvec", "on_hardware",
-    "UNARY", "operand_bits", "reversed_apply",
+    "FOLDED",
+    "TRN3_OPS",
+    "UNARY",
+    "arithmetic_only",
+    "binary_only",
+    "bitvec_needs_integers",
+    "fold",
+    "gpsimd_integers",
+    "is_bitvec",
+    "on_hardware",
+    "operand_bits",
+    "reversed_apply",
 ]  # fmt: skip
 
 TRN3_OPS = frozenset({"abs_max", "abs_min"})
@@ -93,5 +103,3 @@ def operand_bits(value: Any, like: Any) -> Any:
 def gpsimd_integers(*tiles: Any) -> bool:
     """True when all tiles are int32 or uint32, in SBUF: GpSimd then computes with exact integers."""
     return all(t.dtype in ("int32", "uint32") and t.buffer.value != "psum" for t in tiles)
-
-

@@ -21,8 +21,10 @@ def find(name: str) -> Instruction:
     """The instruction called `name`; MachineError with near names when there is none."""
     if name not in REGISTRY:
         near = difflib.get_close_matches(name, REGISTRY, n=3)
-        raise MachineError(f"no instruction is called {name!r}", hint=f"did you mean {', '.join(near)}?" if near else
-                           "opentrn isa lists all")
+        raise MachineError(
+            f"no instruction is called {name!r}",
+            hint=f"did you mean {', '.join(near)}?" if near else "opentrn isa lists all",
+        )
     return REGISTRY[name]
 
 
@@ -33,7 +35,11 @@ def _signature(made: Instruction) -> str:
         if default is parameter.empty:
             shown.append(parameter.name)
         else:
-            enum = type(default).__name__ + "." + default.name if hasattr(default, "name") and hasattr(default, "value") else None
+            enum = (
+                type(default).__name__ + "." + default.name
+                if hasattr(default, "name") and hasattr(default, "value")
+                else None
+            )
             shown.append(f"{parameter.name}={enum or repr(default)}")
     return f"nisa.{made.name}({', '.join(shown)})"
 
@@ -45,7 +51,9 @@ def _memories(operand: Operand) -> str:
 
 def _kind(operand: Operand) -> str:
     words = {"in": "read", "out": "written", "inout": "read and written"}[operand.role]
-    extra = [w for w, on in (("list", operand.many), ("or a number", operand.or_number), ("or None", operand.optional)) if on]
+    extra = [
+        w for w, on in (("list", operand.many), ("or a number", operand.or_number), ("or None", operand.optional)) if on
+    ]
     return ", ".join([words, *extra])
 
 
@@ -79,8 +87,13 @@ def data(name: str | None = None) -> Any:
         "engines": [e.name for e in made.engines],
         "native": made.lower is not None,
         "operands": [
-            {"name": n, "role": o.role, "memory": _memories(o), "dtypes": sorted(o.dtypes) if o.dtypes else "any",
-             "kind": _kind(o)}
+            {
+                "name": n,
+                "role": o.role,
+                "memory": _memories(o),
+                "dtypes": sorted(o.dtypes) if o.dtypes else "any",
+                "kind": _kind(o),
+            }
             for n, o in made.operands.items()
         ],
         "attributes": [{"name": n, "accepts": a.text} for n, a in made.attributes.items()],
@@ -99,8 +112,15 @@ def index() -> str:
 def terminal(name: str) -> str:
     """One instruction's page as plain text."""
     facts = data(name)
-    lines = [facts["signature"], "", facts["doc"], "",
-             f"engines: {', '.join(facts['engines'])}   since: {facts['since']}   source: {facts['source']}", "", "operands"]
+    lines = [
+        facts["signature"],
+        "",
+        facts["doc"],
+        "",
+        f"engines: {', '.join(facts['engines'])}   since: {facts['since']}   source: {facts['source']}",
+        "",
+        "operands",
+    ]
     lines += [f"  {o['name']:<18} {o['memory']:<22} {o['kind']}" for o in facts["operands"]]
     lines += ["attributes"] + [f"  {a['name']:<18} {a['accepts']}" for a in facts["attributes"]]
     lines += ["rules"] + [f"  {r['label']:<4} {r['provenance']:<11} {r['text']}" for r in facts["rules"]]
@@ -113,8 +133,11 @@ def markdown(name: str, cost: str) -> str:
     """One instruction's page. `cost` is the paragraph about one execution of the example."""
     made, facts = find(name), data(name)
     rows = ["| operand | memory | dtypes | |", "|---|---|---|---|"]
-    rows += [f"| `{o['name']}` | {o['memory']} | {o['dtypes'] if isinstance(o['dtypes'], str) else ', '.join(o['dtypes'])} "
-             f"| {o['kind']} |" for o in facts["operands"]]
+    rows += [
+        f"| `{o['name']}` | {o['memory']} | {o['dtypes'] if isinstance(o['dtypes'], str) else ', '.join(o['dtypes'])} "
+        f"| {o['kind']} |"
+        for o in facts["operands"]
+    ]
     attributes = ["| attribute | accepts |", "|---|---|"]
     attributes += [f"| `{a['name']}` | {a['accepts']} |" for a in facts["attributes"]]
     rules = ["| rule | provenance | |", "|---|---|---|"]
@@ -135,8 +158,12 @@ def markdown(name: str, cost: str) -> str:
 
 def may_differ() -> str:
     """The page "what may differ on hardware": every choice that no public source settles."""
-    lines = ["# What may differ on hardware", "",
-             "Choices of opentrn where public sources leave the values open. Everything else follows a public page.", ""]
+    lines = [
+        "# What may differ on hardware",
+        "",
+        "Choices of opentrn where public sources leave the values open. Everything else follows a public page.",
+        "",
+    ]
     for name, made in sorted(REGISTRY.items()):
         if made.differs:
             lines += [f"## [nisa.{name}](isa/{name}.md)", "", *(f"- {text}" for text in made.differs), ""]

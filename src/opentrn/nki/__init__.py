@@ -5,7 +5,19 @@ from __future__ import annotations
 from opentrn.nki import builtin, collectives, compiler, dtype, isa, language, typing
 from opentrn.nki.kernel import Kernel, jit, simulate
 
-__all__ = ["Kernel", "builtin", "collectives", "compiler", "cpu_simulate", "dtype", "isa", "jit", "language", "simulate", "typing"]
+__all__ = [
+    "Kernel",
+    "builtin",
+    "collectives",
+    "compiler",
+    "cpu_simulate",
+    "dtype",
+    "isa",
+    "jit",
+    "language",
+    "simulate",
+    "typing",
+]
 __version__ = "0.6.0"
 
 cpu_simulate = simulate

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from opentrn.errors import LaunchError
-from opentrn.numerics.dtypes import DType, dtype as dtype_of
+from opentrn.numerics.dtypes import DType
+from opentrn.numerics.dtypes import dtype as dtype_of
 
 __all__ = ["Kind", "kind_of"]
 
@@ -52,8 +53,12 @@ def kind_of(value: Any) -> Kind | None:
 def _torch_kind(torch: Any) -> Kind:
     def to_numpy(tensor: Any) -> np.ndarray:
         if tensor.device.type != "cpu" or tensor.layout is not torch.strided or tensor.is_complex():
-            raise LaunchError("torch argument", got=f"{tensor.layout} {tensor.dtype} on {tensor.device}",
-                              expected="a dense real tensor on the CPU", hint="call .cpu() or .to_dense() first")
+            raise LaunchError(
+                "torch argument",
+                got=f"{tensor.layout} {tensor.dtype} on {tensor.device}",
+                expected="a dense real tensor on the CPU",
+                hint="call .cpu() or .to_dense() first",
+            )
         plain = tensor.detach()
         name = str(tensor.dtype).removeprefix("torch.")
         if name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):

@@ -25,12 +25,15 @@ class Kernel:
     def __init__(self, function: Callable[..., Any], lnc: int = 1, target: str | None = None) -> None:
         functools.update_wrapper(self, function)
         self.func, self.lnc, self.target = function, lnc, target
+        self.__name__: str = getattr(function, "__name__", "kernel")
         self.__signature__ = inspect.signature(function)
 
     def __getitem__(self, lnc: Any) -> Kernel:
         grid = lnc if isinstance(lnc, tuple) else (lnc,)
         if len(grid) != 1 or isinstance(grid[0], bool) or not hasattr(grid[0], "__index__"):
-            raise LaunchError(f"kernel {self.__name__}[...]", site=user_site(), got=repr(lnc), expected="1 or 2 (the LNC)")
+            raise LaunchError(
+                f"kernel {self.__name__}[...]", site=user_site(), got=repr(lnc), expected="1 or 2 (the LNC)"
+            )
         return Kernel(self.func, grid[0].__index__(), self.target)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -70,7 +73,7 @@ def jit(fn: Any = None, **options: Any) -> Any:
     return Kernel(fn, target=target)
 
 
-def simulate(kernel: Any) -> Callable[..., Any]:
+def simulate(kernel: Any) -> Any:
     """A callable that runs `kernel` here and gives back its results (nki.simulate, SDK 2.32)."""
     return kernel if isinstance(kernel, Kernel) else jit(kernel)
 

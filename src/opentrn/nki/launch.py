@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from opentrn.nki.arrays import Kind, kind_of
 from opentrn.errors import LaunchError, OpentrnError
 from opentrn.execute import access
 from opentrn.execute.block import wrap_block
@@ -19,8 +18,10 @@ from opentrn.execute.tile import sentinel
 from opentrn.isa.enums import MemoryRegion
 from opentrn.machine.chip import Chip, load_chip
 from opentrn.nki import settings
+from opentrn.nki.arrays import Kind, kind_of
 from opentrn.nki.tensor import NkiTensor
-from opentrn.numerics.dtypes import DTYPES, dtype as dtype_of
+from opentrn.numerics.dtypes import DTYPES
+from opentrn.numerics.dtypes import dtype as dtype_of
 from opentrn.program.allocate import MemoryMap
 from opentrn.program.recorder import ACTIVE
 from opentrn.program.site import user_site
@@ -82,15 +83,23 @@ class _Argument:
 class _Launch:
     """One run of one kernel on `lnc` cores."""
 
-    def __init__(self, function: Callable[..., Any], name: str, lnc: int, options: settings.Settings, strict: bool):
+    def __init__(
+        self, function: Callable[..., Any], name: str, lnc: int, options: settings.Settings, strict: bool
+    ) -> None:
         self.function, self.name, self.lnc, self.options, self.strict = function, name, lnc, options, strict
         self.chip = load_chip(options.target)
         self.arguments: dict[int, _Argument] = {}
         self.lockstep = Lockstep(lnc, self._resume)
         seed = options.stochastic_seed
         self.cores = [
-            Core(self.chip, n, self.lockstep, wide=options.wide, strict=strict,
-                 stochastic=None if seed is None else np.random.default_rng((seed, n)))
+            Core(
+                self.chip,
+                n,
+                self.lockstep,
+                wide=options.wide,
+                strict=strict,
+                stochastic=None if seed is None else np.random.default_rng((seed, n)),
+            )
             for n in range(lnc)
         ]
         for core in self.cores:
@@ -166,23 +175,36 @@ class _Launch:
         for step, n in steps.items():
             counts[step.instruction.name] += n
             engines[step.engine.name] += n
-        return Report(results, self.chip, self.lnc, counts, engines, steps, [c.maps for c in self.cores],
-                      [w for c in self.cores for w in c.warnings])
+        return Report(
+            results,
+            self.chip,
+            self.lnc,
+            counts,
+            engines,
+            steps,
+            [c.maps for c in self.cores],
+            [w for c in self.cores for w in c.warnings],
+        )
 
     def _write_back(self) -> None:
         """Bring stores into arguments back to arrays whose memory could not be shared."""
         for argument in self.arguments.values():
             if argument.stored and not argument.shared and argument.kind.write_back is not None:
-                values = argument.array.view(dtype_of(argument.original.dtype).carrier) if not self.options.wide else (
-                    argument.array.astype(dtype_of(argument.original.dtype).carrier))
+                values = (
+                    argument.array.view(dtype_of(argument.original.dtype).carrier)
+                    if not self.options.wide
+                    else (argument.array.astype(dtype_of(argument.original.dtype).carrier))
+                )
                 argument.kind.write_back(argument.original, values.reshape(tuple(argument.original.shape)))
 
     # ------------------------------------------------------------- results
     def _result(self, returned: Any) -> Any:
         if returned is None:
             if not self._wrote_arguments():
-                raise LaunchError(f"kernel {self.name} returned nothing and stored into none of its arguments",
-                                  hint="return the nl.ndarray(..., buffer=nl.shared_hbm) that holds the result")
+                raise LaunchError(
+                    f"kernel {self.name} returned nothing and stored into none of its arguments",
+                    hint="return the nl.ndarray(..., buffer=nl.shared_hbm) that holds the result",
+                )
             return None
         return self._convert(returned)
 
@@ -198,8 +220,12 @@ class _Launch:
         if not isinstance(value, View):
             return value
         if value.buffer.on_chip:
-            raise LaunchError(f"kernel {self.name} returned a tensor in {value.buffer.value}", got=str(value.storage.allocation),
-                              expected="tensors in nl.shared_hbm", hint="nisa.dma_copy it to an HBM tensor and return that")
+            raise LaunchError(
+                f"kernel {self.name} returned a tensor in {value.buffer.value}",
+                got=str(value.storage.allocation),
+                expected="tensors in nl.shared_hbm",
+                hint="nisa.dma_copy it to an HBM tensor and return that",
+            )
         argument = value.storage.source
         if argument is not None and value.shape == tuple(argument.original.shape) and argument.kind.write_back:
             return argument.original
@@ -209,7 +235,7 @@ class _Launch:
         array = access.strided(view) if view.dynamic is None else self.cores[0].values(view)
         if view.dynamic is None and not access.ready(view):
             window = access.shadow_of(view) if view.block.state else np.zeros(view.shape, np.uint8)
-            missing = (window != 1).reshape(view.shape + (-1,)).any(-1)
+            missing = (window != 1).reshape((*view.shape, -1)).any(-1)
             array[missing] = sentinel(DTYPES["float32"] if array.dtype != view.dt.carrier else view.dt)
         if array.dtype != view.dt.carrier:
             array = array.astype(view.dt.carrier)
@@ -227,16 +253,25 @@ def _dtype_argument(value: Any) -> Any:
 
 def _wrap(value: Any, kind: Kind, wide: bool) -> _Argument:
     seen = kind.to_numpy(value)
-    if seen.dtype.hasobject or seen.dtype.kind in "cUSMmV" and not hasattr(seen.dtype.type, "dtype"):
+    if seen.dtype.hasobject or (seen.dtype.kind in "cUSMmV" and not hasattr(seen.dtype.type, "dtype")):
         try:
             dtype_of(seen.dtype)
         except OpentrnError as error:
-            raise LaunchError("argument array", site=user_site(), got=f"dtype {seen.dtype}",
-                              expected="one of NKI's data types", hint=error.hint) from None
+            raise LaunchError(
+                "argument array",
+                site=user_site(),
+                got=f"dtype {seen.dtype}",
+                expected="one of NKI's data types",
+                hint=error.hint,
+            ) from None
     named = dtype_of(value.dtype if kind.name != "numpy" else seen.dtype)
     if seen.size == 0 or seen.ndim == 0:
-        raise LaunchError("argument array", site=user_site(), got=f"shape {seen.shape}",
-                          expected="at least one dimension and one element")
+        raise LaunchError(
+            "argument array",
+            site=user_site(),
+            got=f"shape {seen.shape}",
+            expected="at least one dimension and one element",
+        )
     if wide and named.is_float and named.itemsize < 4:
         array, shared = np.ascontiguousarray(seen.astype(np.float32)), False
     elif kind.write_back is not None and seen.flags.c_contiguous and seen.flags.writeable and seen.flags.aligned:
@@ -249,18 +284,32 @@ def _wrap(value: Any, kind: Kind, wide: bool) -> _Argument:
 
 
 def launch(
-    function: Callable[..., Any], name: str, lnc: int, args: tuple[Any, ...], kwargs: dict[str, Any], *,
-    target: str | None = None, default_target: str | None = None, strict: bool = True,
+    function: Callable[..., Any],
+    name: str,
+    lnc: int,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    target: str | None = None,
+    default_target: str | None = None,
+    strict: bool = True,
 ) -> Report:
     """Run ``function(*args, **kwargs)`` as a kernel on `lnc` cores of the target chip."""
     options = settings.read(target, default_target)
     chip = load_chip(options.target)
     if lnc not in chip.limits.lnc_values:
-        raise LaunchError(f"kernel {name}[{lnc}]", site=user_site(), got=f"LNC {lnc} on {chip.name}",
-                          expected=f"LNC {' or '.join(map(str, chip.limits.lnc_values))}")
+        raise LaunchError(
+            f"kernel {name}[{lnc}]",
+            site=user_site(),
+            got=f"LNC {lnc} on {chip.name}",
+            expected=f"LNC {' or '.join(map(str, chip.limits.lnc_values))}",
+        )
     if options.lnc is not None and options.lnc != lnc:
-        raise LaunchError(f"kernel {name}[{lnc}]", site=user_site(), got=f"NEURON_LOGICAL_NC_CONFIG={options.lnc}",
-                          expected=f"{lnc}", hint="launch with kernel[LNC] that matches the variable")
+        raise LaunchError(
+            f"kernel {name}[{lnc}]",
+            site=user_site(),
+            got=f"NEURON_LOGICAL_NC_CONFIG={options.lnc}",
+            expected=f"{lnc}",
+            hint="launch with kernel[LNC] that matches the variable",
+        )
     return _Launch(function, name, lnc, options, strict).run(args, kwargs)
-
-

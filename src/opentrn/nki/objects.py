@@ -46,7 +46,7 @@ class _Meta(type):
         if len(args) > len(names):
             raise TypeError(f"{cls.__name__}() takes at most {len(names)} positional arguments, got {len(args)}")
         given = dict(zip(names, args, strict=False)) | kwargs
-        made = cls.__new__(cls)
+        made = cls.__new__(cls)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
         for name in names:
             object.__setattr__(made, name, given.pop(name, getattr(cls, name, None)))
         for name, value in given.items():

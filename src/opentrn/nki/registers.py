@@ -34,15 +34,21 @@ class VirtualRegister(NKIObject):
     def read(self) -> int:
         """The value; KernelError when none was ever moved in."""
         if self.state is None:
-            raise KernelError("a register is read before it has a value", site=user_site(),
-                              hint="nisa.register_alloc(0), register_move or register_load first")
+            raise KernelError(
+                "a register is read before it has a value",
+                site=user_site(),
+                hint="nisa.register_alloc(0), register_move or register_load first",
+            )
         return self.state
 
     def write(self, value: int) -> None:
         """Set the value; loop variables are frozen."""
         if self.frozen:
-            raise KernelError("the induction variable of a dynamic loop cannot be written", site=user_site(2),
-                              hint="carry state in another register or in SBUF")
+            raise KernelError(
+                "the induction variable of a dynamic loop cannot be written",
+                site=user_site(2),
+                hint="carry state in another register or in SBUF",
+            )
         if not FIRST <= value < END:
             raise KernelError("value does not fit a register", site=user_site(2), got=str(value), expected="32 bits")
         if self.state is not None and ACTIVE.recorder is not None:
@@ -55,14 +61,20 @@ class VirtualRegister(NKIObject):
     def __repr__(self) -> str:
         return f"VirtualRegister({self.state})"
 
-    __eq__ = object.__eq__
+    def __eq__(self, other: object) -> bool:
+        return self is other  # a register is a place, not its value
+
     __hash__ = object.__hash__
 
 
 def _register(value: Any, what: str) -> VirtualRegister:
     if not isinstance(value, VirtualRegister):
-        raise LaunchError(f"{what} is not a register", site=user_site(2), got=repr(value),
-                          expected="a register from nisa.register_alloc()")
+        raise LaunchError(
+            f"{what} is not a register",
+            site=user_site(2),
+            got=repr(value),
+            expected="a register from nisa.register_alloc()",
+        )
     return value
 
 

@@ -27,8 +27,9 @@ class NkiTensor(View):
     ) -> None:
         """Bind a tensor to an existing storage handle (the public constructor; most code uses nl.ndarray)."""
         if not isinstance(storage, Storage):
-            raise LaunchError("NkiTensor needs a storage handle", site=user_site(), got=repr(storage),
-                              hint="allocate with nl.ndarray")
+            raise LaunchError(
+                "NkiTensor needs a storage handle", site=user_site(), got=repr(storage), hint="allocate with nl.ndarray"
+            )
         whole = View.whole(storage)
         View.__init__(self, storage, whole.shape, whole.strides, 0, whole.dtype)
 

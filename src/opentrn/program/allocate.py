@@ -87,7 +87,7 @@ def _place(occupied: np.ndarray, tensor: Allocation, bank: int | None) -> tuple[
     step = _quadrants(tensor)
     best: tuple[int, int] | None = None
     for quadrant in range(0, QUADRANTS, step):
-        busy = (occupied[quadrant : quadrant + step] > 0).any(0)
+        busy = np.asarray((occupied[quadrant : quadrant + step] > 0).any(0))
         start = _first_fit(busy, need, None if bank is None else bank // GRANULE)
         if start is not None and (best is None or start < best[1]):
             best = (quadrant, start)
@@ -119,11 +119,10 @@ def _over(memory: MemoryMap, tensor: Allocation) -> CapacityError:
     rows = [f"{t.partition_bytes:>9,} B  {t}" for t in live[:20]]
     more = [] if len(live) <= 20 else [f"          and {len(live) - 20} smaller ones"]
     return CapacityError(
-        f"{memory.region.value} is over capacity: {tensor} does not fit", site=tensor.site,
+        f"{memory.region.value} is over capacity: {tensor} does not fit",
+        site=tensor.site,
         got=f"{sum(t.partition_bytes for t in live):,} bytes per partition live at instruction {tensor.first}:\n            "
         + "\n            ".join([*rows, *more]),
         expected=f"at most {memory.capacity:,} bytes per partition",
         hint="use smaller tiles, reuse a buffer, or shorten the time that the largest tensors are needed",
     )
-
-

@@ -39,11 +39,20 @@ class NkiInstruction:
         """Make this instruction wait for every producer; gives itself back, so calls chain."""
         for producer in producers:
             if not isinstance(producer, NkiInstruction) or producer.recorder is not self.recorder:
-                raise LaunchError("depends_on", site=user_site(), got=repr(producer),
-                                  expected="instructions of the same core of the same kernel")
+                raise LaunchError(
+                    "depends_on",
+                    site=user_site(),
+                    got=repr(producer),
+                    expected="instructions of the same core of the same kernel",
+                )
             if producer.index >= self.index:
-                raise LaunchError("depends_on", site=user_site(), got="a later instruction", expected="an earlier one",
-                                  hint="the consumer calls depends_on(producer)")
+                raise LaunchError(
+                    "depends_on",
+                    site=user_site(),
+                    got="a later instruction",
+                    expected="an earlier one",
+                    hint="the consumer calls depends_on(producer)",
+                )
             self.recorder.edges.append((producer.index, self.index))
         return self
 
@@ -97,8 +106,11 @@ def _slow(instruction: Instruction, key_of: Callable[..., Any], arguments: dict[
     """The first use of a signature (or a bad one): check it, keep its step."""
     recorder = ACTIVE.recorder
     if recorder is None:
-        raise LaunchError(f"nisa.{instruction.name} was called outside a kernel", site=user_site(2),
-                          hint="decorate the function with @nki.jit and call it, or use nki.simulate(function)(...)")
+        raise LaunchError(
+            f"nisa.{instruction.name} was called outside a kernel",
+            site=user_site(2),
+            hint="decorate the function with @nki.jit and call it, or use nki.simulate(function)(...)",
+        )
     for value in arguments.values():
         for view in value if isinstance(value, (list, tuple)) else (value,):
             if isinstance(view, View):
@@ -157,8 +169,14 @@ def _key_source(instruction: Instruction, name: str, tensor: str) -> str:
     operand = instruction.operands.get(name)
     if operand is None:
         attribute = instruction.attributes.get(name)
-        listed = attribute is not None and ("list" in attribute.text or "pattern" in attribute.text or "tuple" in attribute.text)
-        return f"_hashable({name})" if listed or attribute is None or "number" in attribute.text or "integer" in attribute.text else name
+        listed = attribute is not None and (
+            "list" in attribute.text or "pattern" in attribute.text or "tuple" in attribute.text
+        )
+        return (
+            f"_hashable({name})"
+            if listed or attribute is None or "number" in attribute.text or "integer" in attribute.text
+            else name
+        )
     if operand.many:
         return f"tuple([v.key for v in {name}])"
     if operand.or_number or operand.optional:
@@ -184,18 +202,29 @@ def public_function(instruction: Instruction) -> Callable[..., NkiInstruction]:
     used = [n for n in parameters if n != "name"]
     key = "(_instruction.name, " + "".join(_key_source(instruction, n, "View") + ", " for n in used) + ")"
     source = _TEMPLATE.format(
-        name=instruction.name, bare=", ".join(used), signature=signature, key=key,
-        arguments=", ".join(f"{n!r}: {n}" for n in used), given=", ".join(f"{n!r}: {n}" for n in parameters), operands=_operand_source(instruction, "View"),
+        name=instruction.name,
+        bare=", ".join(used),
+        signature=signature,
+        key=key,
+        arguments=", ".join(f"{n!r}: {n}" for n in used),
+        given=", ".join(f"{n!r}: {n}" for n in parameters),
+        operands=_operand_source(instruction, "View"),
     )
     scope: dict[str, Any] = {
-        **defaults, "ACTIVE": ACTIVE, "FLUSH_RECORDS": FLUSH_RECORDS, "NkiInstruction": NkiInstruction, "OLDER": OLDER,
+        **defaults,
+        "ACTIVE": ACTIVE,
+        "FLUSH_RECORDS": FLUSH_RECORDS,
+        "NkiInstruction": NkiInstruction,
+        "OLDER": OLDER,
         "OWN": OWN,
-        "View": View, "_getframe": sys._getframe, "_hashable": _hashable, "_instruction": instruction, "_place": _place,
+        "View": View,
+        "_getframe": sys._getframe,
+        "_hashable": _hashable,
+        "_instruction": instruction,
+        "_place": _place,
         "_slow": _slow,
     }
     exec(compile(source, f"{OWN}nki/isa.py:{instruction.name}", "exec"), scope)
     made = scope[instruction.name]
     made.__doc__, made.__module__, made.__signature__ = instruction.doc, "nki.isa", instruction.signature
     return made
-
-

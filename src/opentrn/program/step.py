@@ -74,8 +74,16 @@ def prepare(
 
     def broken(label: str, why: Broken, text: str, provenance: str = "documented") -> RuleError:
         what = f"nisa.{instruction.name}, rule {label} ({provenance}): {text}"
-        return RuleError(what, instruction=instruction.name, rule=label, provenance=provenance, site=site,
-                         got=why.got, expected=why.expected, hint=why.hint)
+        return RuleError(
+            what,
+            instruction=instruction.name,
+            rule=label,
+            provenance=provenance,
+            site=site,
+            got=why.got,
+            expected=why.expected,
+            hint=why.hint,
+        )
 
     for name, operand in instruction.operands.items():
         try:
@@ -105,8 +113,10 @@ def prepare(
 
 def _prototypes(use: Use) -> dict[str, Any]:
     """The values with every tensor stripped of its data, so that a Step never keeps a block alive."""
-    return {n: [v.prototype() for v in x] if isinstance(x, list) else x.prototype() if isinstance(x, View) else x
-            for n, x in use.values.items()}
+    return {
+        n: [v.prototype() for v in x] if isinstance(x, list) else x.prototype() if isinstance(x, View) else x
+        for n, x in use.values.items()
+    }
 
 
 def _wanted(operand: Any) -> str:

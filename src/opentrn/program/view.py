@@ -14,7 +14,8 @@ from typing import Any, Self
 
 from opentrn.errors import UnsupportedError, ViewError
 from opentrn.isa.enums import MemoryRegion
-from opentrn.numerics.dtypes import DTYPES, DType, dtype as dtype_of
+from opentrn.numerics.dtypes import DTYPES, DType
+from opentrn.numerics.dtypes import dtype as dtype_of
 from opentrn.program.site import user_site
 from opentrn.program.storage import Storage
 from opentrn.program.strides import contiguous, is_dense, reshape_strides
@@ -78,7 +79,12 @@ class View:
 
     @classmethod
     def _make(
-        cls, storage: Storage, shape: tuple[int, ...], strides: tuple[int, ...], offset: int, dtype: str,
+        cls,
+        storage: Storage,
+        shape: tuple[int, ...],
+        strides: tuple[int, ...],
+        offset: int,
+        dtype: str,
         dynamic: Indirection | None = None,
     ) -> Self:
         """An instance by parts, whatever constructor a subclass shows its users."""
@@ -175,8 +181,16 @@ class View:
             base = self.storage.allocation.address
             place = (self.start_partition, self.start_byte + (base[1] if base else 0) if psum else self.start_byte % 64)
         move = self.dynamic and (self.dynamic.kind, self.dynamic.step, self.dynamic.limit, self._index_facts())
-        facts = (self.shape, self.strides, self.dtype, self.buffer, place, move, self.storage.wide,
-                 self.storage.allocation.shape if move else None)
+        facts = (
+            self.shape,
+            self.strides,
+            self.dtype,
+            self.buffer,
+            place,
+            move,
+            self.storage.wide,
+            self.storage.allocation.shape if move else None,
+        )
         self.key = _SIGNATURES.setdefault(facts, len(_SIGNATURES))
         return self.key
 
@@ -216,14 +230,22 @@ class View:
             raise _fail(f"slice step on dimension {dim}", got=f"step {step}", expected="a positive step")
         if not 0 <= start < stop <= size:
             what = f"slice [{start}:{stop}] is outside dimension {dim}, or empty"
-            raise _fail(what, got=f"{start}:{stop} on shape {self.shape}", expected=f"0 <= start < stop <= {size}",
-                        hint="NKI has no clipping: compute the edge tile's size, e.g. nl.ds(start, min(step, n - start))")
+            raise _fail(
+                what,
+                got=f"{start}:{stop} on shape {self.shape}",
+                expected=f"0 <= start < stop <= {size}",
+                hint="NKI has no clipping: compute the edge tile's size, e.g. nl.ds(start, min(step, n - start))",
+            )
         return start, step, (stop - start + step - 1) // step
 
     def _integer(self, value: Any, dim: int) -> int:
         if isinstance(value, bool) or not hasattr(value, "__index__"):
-            raise _fail(f"index on dimension {dim}", got=f"{value!r} ({type(value).__name__})", expected="an integer",
-                        hint="a run-time index goes through nl.ds(register, size), select() or .ap(scalar_offset=...)")
+            raise _fail(
+                f"index on dimension {dim}",
+                got=f"{value!r} ({type(value).__name__})",
+                expected="an integer",
+                hint="a run-time index goes through nl.ds(register, size), select() or .ap(scalar_offset=...)",
+            )
         return value.__index__()
 
     def _expand(self, keys: list[Any]) -> list[Any]:
@@ -234,37 +256,44 @@ class View:
             raise _fail("index with more than one ellipsis", got=str(len(dots)), expected="at most one")
         missing = self.ndim - (len(keys) - len(dots))
         if missing < 0:
-            raise _fail("too many indices", got=f"{len(keys)} indices", expected=f"at most {self.ndim} for {self.shape}")
+            raise _fail(
+                "too many indices", got=f"{len(keys)} indices", expected=f"at most {self.ndim} for {self.shape}"
+            )
         where = dots[0] if dots else len(keys)
-        return keys[:where] + [slice(None)] * missing + keys[where + len(dots):]
+        return keys[:where] + [slice(None)] * missing + keys[where + len(dots) :]
 
     def _index(self, keys: list[Any]) -> Self:
-        view, dim, dropped = self, 0, []
-        for original, key in enumerate(keys):
+        view, dropped = self, []
+        for dim, key in enumerate(keys):
             if isinstance(key, slice):
-                view = view if key == slice(None) else view._narrow(dim, *self._bounds(original, key))
+                view = view if key == slice(None) else view._narrow(dim, *self._bounds(dim, key))
             elif isinstance(key, DynamicSlice):
                 view = view._dynamic(dim, key.start, key.size)
             elif isinstance(key, View) or not hasattr(key, "__index__"):
                 view = view._dynamic(dim, key, 1)
                 dropped.append(dim)
             else:
-                view = view._narrow(dim, self._position(original, key), 1, 1)
+                view = view._narrow(dim, self._position(dim, key), 1, 1)
                 dropped.append(dim)
-            dim += 1
         return view._drop(dropped)
 
     def _position(self, dim: int, key: Any) -> int:
         size, value = self.shape[dim], self._integer(key, dim)
         if not -size <= value < size:
-            raise _fail(f"index {value} is outside dimension {dim}", got=f"{value} on shape {self.shape}",
-                        expected=f"0 <= index < {size}")
+            raise _fail(
+                f"index {value} is outside dimension {dim}",
+                got=f"{value} on shape {self.shape}",
+                expected=f"0 <= index < {size}",
+            )
         return value % size
 
     def _narrow(self, dim: int, start: int, step: int, count: int) -> Self:
         if self.dynamic is not None and self.dynamic.kind == "vector" and dim == 0:
-            raise _fail("slice of an indirect dimension", got="dimension 0 of a vector-indexed view",
-                        expected="a dimension that takes no part in the indirection")
+            raise _fail(
+                "slice of an indirect dimension",
+                got="dimension 0 of a vector-indexed view",
+                expected="a dimension that takes no part in the indirection",
+            )
         shape, strides = list(self.shape), list(self.strides)
         offset = self.offset + start * strides[dim]
         shape[dim], strides[dim] = count, strides[dim] * step
@@ -287,8 +316,12 @@ class View:
     def _dynamic(self, dim: int, index: Any, size: int) -> Self:
         """A window of `size` whose start on `dim` is the run-time `index`."""
         if self.dynamic is not None:
-            raise _fail("second run-time index on one view", got="an indirect view", expected="one run-time index",
-                        hint="is_indirect() tells; combine the indices before addressing")
+            raise _fail(
+                "second run-time index on one view",
+                got="an indirect view",
+                expected="one run-time index",
+                hint="is_indirect() tells; combine the indices before addressing",
+            )
         if self.buffer.on_chip and dim == 0:
             raise _fail("run-time index on the partition dimension", got="dimension 0", expected="a free dimension")
         self._check_index(index)
@@ -300,14 +333,20 @@ class View:
     @staticmethod
     def _check_index(index: Any) -> None:
         if isinstance(index, View):
-            if index.buffer is not MemoryRegion.sbuf and not index.buffer.is_hbm or index.size != 1:
-                raise _fail("scalar run-time index", got=f"shape {index.shape} in {index.buffer.value}",
-                            expected="a (1, 1) tensor in SBUF, or a register")
+            if (index.buffer is not MemoryRegion.sbuf and not index.buffer.is_hbm) or index.size != 1:
+                raise _fail(
+                    "scalar run-time index",
+                    got=f"shape {index.shape} in {index.buffer.value}",
+                    expected="a (1, 1) tensor in SBUF, or a register",
+                )
             if not index.dt.is_integer:
                 raise _fail("scalar run-time index", got=index.dtype, expected="an integer dtype")
         elif not getattr(index, "is_register", False):
-            raise _fail("index", got=f"{index!r} ({type(index).__name__})",
-                        expected="int, slice, nl.ds, a (1, 1) SBUF tensor or a register")
+            raise _fail(
+                "index",
+                got=f"{index!r} ({type(index).__name__})",
+                expected="int, slice, nl.ds, a (1, 1) SBUF tensor or a register",
+            )
 
     # ---------------------------------------------------------------- views
     def _dim(self, dim: int, *, extra: int = 0, partition_ok: bool = False) -> int:
@@ -317,8 +356,12 @@ class View:
         dim %= n
         pinned = self.buffer.on_chip or (self.dynamic is not None and self.dynamic.kind == "vector")
         if dim == 0 and pinned and not partition_ok:
-            raise _fail("the partition dimension cannot take part in this view", got="dim 0", expected="dim >= 1",
-                        hint="moving data across partitions needs an instruction (nc_transpose, dma_copy, ...)")
+            raise _fail(
+                "the partition dimension cannot take part in this view",
+                got="dim 0",
+                expected="dim >= 1",
+                hint="moving data across partitions needs an instruction (nc_transpose, dma_copy, ...)",
+            )
         return dim
 
     def slice(self, dim: int, start: int, end: int, step: int = 1) -> Self:
@@ -336,8 +379,11 @@ class View:
     def vector_select(self, dim: int, vector_offset: View) -> Self:
         """Row p of the result is row ``vector_offset[p]`` of this HBM tensor."""
         if dim != 0 or self.buffer.on_chip:
-            raise _fail("vector_select", got=f"dim {dim} of a tensor in {self.buffer.value}",
-                        expected="dim 0 of a tensor in HBM")
+            raise _fail(
+                "vector_select",
+                got=f"dim {dim} of a tensor in {self.buffer.value}",
+                expected="dim 0 of a tensor in HBM",
+            )
         rest = list(zip(self.strides[1:], self.shape[1:], strict=True))
         pattern = [[self.strides[0], vector_offset.shape[0]], *([s, n] for s, n in rest)]
         return self.ap(pattern, vector_offset=vector_offset)
@@ -355,8 +401,11 @@ class View:
         """Repeat a size-1 dimension `size` times (stride 0)."""
         dim = self._dim(dim)
         if self.shape[dim] != 1 or size < 1:
-            raise _fail("broadcast", got=f"dimension {dim} of size {self.shape[dim]} to {size}",
-                        expected="a dimension of size 1 and a positive size")
+            raise _fail(
+                "broadcast",
+                got=f"dimension {dim} of size {self.shape[dim]} to {size}",
+                expected="a dimension of size 1 and a positive size",
+            )
         shape, strides = list(self.shape), list(self.strides)
         shape[dim], strides[dim] = size, 0
         return self._derive(shape, strides, self.offset)
@@ -374,22 +423,26 @@ class View:
         dim = self._dim(dim)
         if self.shape[dim] != 1:
             raise _fail("squeeze_dim", got=f"dimension {dim} of size {self.shape[dim]}", expected="size 1")
-        return self._derive(self.shape[:dim] + self.shape[dim + 1:], self.strides[:dim] + self.strides[dim + 1:],
-                            self.offset)
+        return self._derive(
+            self.shape[:dim] + self.shape[dim + 1 :], self.strides[:dim] + self.strides[dim + 1 :], self.offset
+        )
 
     def reshape_dim(self, dim: int, shape: Sequence[int]) -> Self:
         """Split one dimension; one entry of `shape` may be -1."""
         sizes = self._infer(self.shape[self._dim(dim, partition_ok=True)], shape)
         dim = self._dim(dim, partition_ok=sizes == (self.shape[dim],))
         steps = [s * self.strides[dim] for s in contiguous(sizes)]
-        return self._derive((*self.shape[:dim], *sizes, *self.shape[dim + 1:]),
-                            (*self.strides[:dim], *steps, *self.strides[dim + 1:]), self.offset)
+        return self._derive(
+            (*self.shape[:dim], *sizes, *self.shape[dim + 1 :]),
+            (*self.strides[:dim], *steps, *self.strides[dim + 1 :]),
+            self.offset,
+        )
 
     def flatten_dims(self, start_dim: int, end_dim: int) -> Self:
         """Merge dimensions `start_dim` to `end_dim` (inclusive), which must be dense among themselves."""
         start_dim, end_dim = self._dim(start_dim), self._dim(end_dim)
-        merged = prod(self.shape[start_dim:end_dim + 1])
-        return self.reshape((*self.shape[:start_dim], merged, *self.shape[end_dim + 1:]))
+        merged = prod(self.shape[start_dim : end_dim + 1])
+        return self.reshape((*self.shape[:start_dim], merged, *self.shape[end_dim + 1 :]))
 
     @staticmethod
     def _infer(total: int, shape: Sequence[int]) -> tuple[int, ...]:
@@ -408,15 +461,22 @@ class View:
         pinned = self.buffer.on_chip or (self.dynamic is not None and self.dynamic.kind == "vector")
         if pinned:
             if sizes[0] != self.shape[0]:
-                raise _fail("reshape across partitions", got=f"{self.shape} to {sizes}",
-                            expected=f"a shape whose first dimension is {self.shape[0]}")
+                raise _fail(
+                    "reshape across partitions",
+                    got=f"{self.shape} to {sizes}",
+                    expected=f"a shape whose first dimension is {self.shape[0]}",
+                )
             free = reshape_strides(self.shape[1:], self.strides[1:], sizes[1:])
             strides = None if free is None else (self.strides[0], *free)
         else:
             strides = reshape_strides(self.shape, self.strides, sizes)
         if strides is None:
-            raise _fail("reshape of a view that is not dense", got=f"{self.shape} with strides {self.strides} to {sizes}",
-                        expected="dimensions that are dense among themselves", hint="copy it first (nisa.tensor_copy)")
+            raise _fail(
+                "reshape of a view that is not dense",
+                got=f"{self.shape} with strides {self.strides} to {sizes}",
+                expected="dimensions that are dense among themselves",
+                hint="copy it first (nisa.tensor_copy)",
+            )
         return self._derive(sizes, strides, self.offset)
 
     def rearrange(
@@ -427,8 +487,11 @@ class View:
         targets = [g if isinstance(g, tuple) else (g,) for g in dst_pattern]
         names = [n for g in groups for n in g]
         if len(groups) != self.ndim or sorted(names) != sorted(n for g in targets for n in g):
-            raise _fail("rearrange", got=f"{tuple(src_pattern)} -> {tuple(dst_pattern)} on shape {self.shape}",
-                        expected="one group per dimension and the same names on both sides")
+            raise _fail(
+                "rearrange",
+                got=f"{tuple(src_pattern)} -> {tuple(dst_pattern)} on shape {self.shape}",
+                expected="one group per dimension and the same names on both sides",
+            )
         view, dim = self, 0
         for group, size in zip(groups, self.shape, strict=True):
             sizes = self._infer(size, [(fixed_sizes or {}).get(n, -1 if len(group) > 1 else size) for n in group])
@@ -449,17 +512,23 @@ class View:
         a, b = old.itemsize, new.itemsize
         others = [s for n, s in zip(self.shape[:-1], self.strides[:-1], strict=True) if n != 1]
         if (last != 1 and step != 1) or last * a % b or self.offset * a % b or any(s * a % b for s in others):
-            raise _fail(f"view({new.name})", got=f"{old.name} {self.shape}, strides {self.strides}",
-                        expected="a dense last dimension and sizes divisible by the ratio of the item sizes")
-        strides = tuple(s * a // b for s in self.strides[:-1]) + (1,)
+            raise _fail(
+                f"view({new.name})",
+                got=f"{old.name} {self.shape}, strides {self.strides}",
+                expected="a dense last dimension and sizes divisible by the ratio of the item sizes",
+            )
+        strides = (*(s * a // b for s in self.strides[:-1]), 1)
         return self._make(self.storage, (*self.shape[:-1], last * a // b), strides, self.offset * a // b, new.name)
 
     reinterpret_cast = view
 
     def _refuse_wide(self, new: DType) -> None:
         if self.storage.wide and new.name != self.dtype and self.dt.is_float:
-            raise UnsupportedError("reinterpreting bits while NKI_PRECISE_FP=0 keeps low-precision floats as float32",
-                                   site=user_site(2), hint="run with NKI_PRECISE_FP=1")
+            raise UnsupportedError(
+                "reinterpreting bits while NKI_PRECISE_FP=0 keeps low-precision floats as float32",
+                site=user_site(2),
+                hint="run with NKI_PRECISE_FP=1",
+            )
 
     def ap(
         self,
@@ -482,7 +551,9 @@ class View:
             raise _fail("access pattern", got=str(pattern), expected="[[step, count], ...] with positive counts")
         base = self.offset * self.dt.itemsize
         if base % new.itemsize:
-            raise _fail("access pattern dtype", got=f"{new.name} at byte {base}", expected=f"a multiple of {new.itemsize}")
+            raise _fail(
+                "access pattern dtype", got=f"{new.name} at byte {base}", expected=f"a multiple of {new.itemsize}"
+            )
         start = base // new.itemsize + (offset or 0)
         if scalar_offset is not None and vector_offset is not None:
             raise _fail("access pattern", got="scalar_offset and vector_offset", expected="at most one of them")
@@ -503,10 +574,12 @@ class View:
             if dim != 0:
                 raise _fail("vector_offset", got=f"indirect_dim={dim}", expected="indirect_dim=0")
             if not isinstance(index, View) or not index.dt.is_integer:
-                raise _fail("vector_offset", got=repr(getattr(index, "dtype", index)), expected="an integer SBUF tensor")
+                raise _fail(
+                    "vector_offset", got=repr(getattr(index, "dtype", index)), expected="an integer SBUF tensor"
+                )
         else:
             self._check_index(index)
-        step = prod(self.shape[dim + 1:]) * self.dt.itemsize
+        step = prod(self.shape[dim + 1 :]) * self.dt.itemsize
         if step % new.itemsize:
             raise _fail("access pattern dtype", got=f"row of {step} bytes as {new.name}", expected="a whole number")
         return Indirection(kind, index, step // new.itemsize, self.shape[dim], self)
@@ -518,12 +591,20 @@ class View:
         reach = [(n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)]
         low, high = self.offset + sum(r for r in reach if r < 0), self.offset + sum(r for r in reach if r > 0)
         if low < 0 or high >= total:
-            raise ViewError("access pattern leaves the tensor", site=user_site(2), got=f"elements {low} to {high}",
-                            expected=f"within 0 to {total - 1} ({allocation})")
+            raise ViewError(
+                "access pattern leaves the tensor",
+                site=user_site(2),
+                got=f"elements {low} to {high}",
+                expected=f"within 0 to {total - 1} ({allocation})",
+            )
         vector = self.dynamic is not None and self.dynamic.kind == "vector"
         if self.buffer.on_chip and not vector and self.shape[0] > 1 and self.strides[0] != self.pitch:
-            raise ViewError("partition step of an access pattern", site=user_site(2), got=str(self.strides[0]),
-                            expected=f"{self.pitch}, the elements of one partition (partitions are contiguous)")
+            raise ViewError(
+                "partition step of an access pattern",
+                site=user_site(2),
+                got=str(self.strides[0]),
+                expected=f"{self.pitch}, the elements of one partition (partitions are contiguous)",
+            )
 
     def indirect(self, index: View, num_elem: int | None = None) -> Self:
         """Tensor indirection (NeuronCore-v4): columns given by run-time free-dimension offsets.
@@ -533,8 +614,9 @@ class View:
         if self.dynamic is not None or not self.buffer.on_chip:
             raise _fail("indirect", got="an indirect or off-chip view", expected="a plain SBUF or PSUM view")
         if index.shape[0] != self.shape[0] or not index.dt.is_integer:
-            raise _fail("indirect index", got=f"{index.shape} {index.dtype}",
-                        expected=f"integers of shape ({self.shape[0]}, K)")
+            raise _fail(
+                "indirect index", got=f"{index.shape} {index.dtype}", expected=f"integers of shape ({self.shape[0]}, K)"
+            )
         count = index.size if num_elem is None else num_elem
         move = Indirection("tensor", index, 1, self.elements, self)
         return self._make(self.storage, (self.shape[0], count), (self.strides[0], 0), self.offset, self.dtype, move)

@@ -120,7 +120,9 @@ DTYPES = ["float32", "bfloat16", "float16", "float8_e4m3", "float8_e5m2", "int32
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.sampled_from(DTYPES), st.sampled_from(DTYPES), st.integers(1, 9), st.integers(1, 3), st.integers(0, 2**32 - 1))
+@given(
+    st.sampled_from(DTYPES), st.sampled_from(DTYPES), st.integers(1, 9), st.integers(1, 3), st.integers(0, 2**32 - 1)
+)
 def test_meaning_is_a_cast_through_float32(source, target, rows, step, seed):
     values = np.random.default_rng(seed).integers(-100, 100, (rows, 5 * step)).astype(np.float32) / 4
     src = sbuf(values, source)

@@ -29,7 +29,8 @@ cores_attribute = Attribute(_cores, "tuple of core numbers")
 def core_barrier(data, cores, engine=enums.engine.gpsimd, name=None):
     """Wait until every core in ``cores`` has reached its barrier; what each wrote to ``data`` before is then visible.
 
-    ``cores`` is (0, 1) under LNC2; a single core waits for nobody.
+    ``cores`` is (0, 1) under LNC2; a single core waits for nobody. Barriers meet in the order in which the cores execute
+    them. Raises KernelError when cores 0 and 1 are to meet in a launch of one core.
     """
 
 
@@ -44,15 +45,22 @@ def _(use: Use) -> None:
     if len(use.cores) == 1:
         return
     if use.core.lockstep.count == 1:
-        raise KernelError("core_barrier between cores 0 and 1 in a launch of one core", got="kernel[1]",
-                          expected="kernel[2] (LNC2)")
-    use.core.meet("core_barrier", use.data.view.storage.allocation.name or "data")
+        raise KernelError(
+            "core_barrier between cores 0 and 1 in a launch of one core", got="kernel[1]", expected="kernel[2] (LNC2)"
+        )
+    use.core.meet("core_barrier", "0 and 1")
 
 
 @core_barrier.cost
 def _(use: Use) -> Cost:
     chip = use.chip
     return Cost(use.engine.name, chip.cost.core_barrier_ns, 0.0, (chip.quantity("cost.core_barrier_ns").tier,))
+
+
+core_barrier.differ(
+    "All engines of a core wait at the barrier; the chip holds only the engine that executes it.",
+    "`data` may be in any memory, and is not compared between the cores (public kernels pass SBUF tiles too).",
+)
 
 
 @core_barrier.shown

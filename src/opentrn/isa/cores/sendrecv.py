@@ -24,13 +24,12 @@ from opentrn.isa.spec import SBUF, Broken, Cost, Use, instruction, into, of
     page="nki.isa.sendrecv (SDK 2.32)",
     since=3,
 )
-def sendrecv(
-    src, dst, send_to_rank, recv_from_rank, pipe_id, dma_engine=enums.dma_engine.dma, name=None
-):
+def sendrecv(src, dst, send_to_rank, recv_from_rank, pipe_id, dma_engine=enums.dma_engine.dma, name=None):
     """Send ``src`` to core ``send_to_rank`` and receive ``dst`` from core ``recv_from_rank``, both in SBUF.
 
-    Blocks until the partner executes its sendrecv of the same ``pipe_id``. Bits are copied. ``gpsimd_dma`` limits the
-    bytes per partition.
+    Blocks until the partner executes its sendrecv of the same ``pipe_id``. Bits are copied; a core that sends to and
+    receives from itself copies. ``gpsimd_dma`` limits the bytes per partition. Raises KernelError when the two sides do
+    not fit, or there is no other core.
     """
 
 
@@ -59,22 +58,45 @@ def _(use: Use) -> None:
         raise Broken(f"{use.src.elements * use.src.dt.itemsize} bytes per partition", f"at most {limit}")
 
 
+@sendrecv.chooses
+def _(use: Use) -> enums.engine:
+    return enums.engine.gpsimd if use.dma_engine is enums.dma_engine.gpsimd_dma else enums.engine.dma
+
+
 @sendrecv.meaning
 def _(use: Use) -> None:
-    me = use.core.index
-    if use.send_to_rank == use.recv_from_rank == me:
+    me, send, receive = use.core.index, use.send_to_rank, use.recv_from_rank
+    if send == receive == me:
         use.dst.take(use.src)
         return
-    if use.core.lockstep.count == 1 or use.send_to_rank == me or use.recv_from_rank == me:
-        raise KernelError("sendrecv with a core that is not there", expected="the other core of kernel[2] (LNC2)",
-                          got=f"core {me} sends to {use.send_to_rank}, receives from {use.recv_from_rank}")
-    use.dst.put(use.core.meet("sendrecv", f"pipe {use.pipe_id}", use.src.raw().copy()))
+    if use.core.lockstep.count == 1:
+        raise KernelError(
+            "sendrecv with a core that is not there",
+            expected="the other core of kernel[2] (LNC2)",
+            got=f"core {me} sends to {send}, receives from {receive}, in a launch of one core",
+        )
+    mine = (send, use.src.dtype, use.src.raw().copy())
+    theirs = use.core.meet("sendrecv", f"pipe {use.pipe_id}", mine)
+    to, dtype, values = mine if receive == me else theirs
+    if to != me or dtype != use.dst.dtype or values.size != use.dst.size:
+        raise KernelError(
+            "the two sides of a sendrecv do not fit",
+            got=f"core {receive} sends {values.shape} {dtype} to core {to}",
+            expected=f"{use.dst.partitions, use.dst.elements} {use.dst.dtype} for core {me}",
+        )
+    use.dst.put(values)
 
 
 @sendrecv.cost
 def _(use: Use) -> Cost:
     chip = use.chip
     return Cost(use.engine.name, chip.cost.sendrecv_ns, 0.0, (chip.quantity("cost.sendrecv_ns").tier,))
+
+
+sendrecv.differ(
+    "src and dst need equal partitions and elements per partition, not equal shapes (nki-library's transformer_tkg).",
+    "A core waits at each sendrecv; the chip lets groups of another pipe_id pass.",
+)
 
 
 @sendrecv.shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,9 +33,7 @@ scales_attribute = Attribute(_scales, "list of numbers (all 1.0), or None")
     engines=(enums.engine.dma,),
     page="nki.isa.dma_compute (SDK 2.32)",
 )
-def dma_compute(
-    dst, srcs, reduce_op, scales=None, unique_indices=True, oob_mode=enums.oob_mode.error, name=None
-):
+def dma_compute(dst, srcs, reduce_op, scales=None, unique_indices=True, oob_mode=enums.oob_mode.error, name=None):
     """Write the sum of up to 16 tensors to ``dst``: cast to float32, added in order, rounded once.
 
     One of two sources (or ``dst``) may be vector-indexed HBM: a gather or scatter that reads, adds and writes.
@@ -42,9 +41,14 @@ def dma_compute(
     """
 
 
+def by_vector(tile: Any) -> bool:
+    """True for a view with a vector of row indices."""
+    return tile.dynamic is not None and tile.dynamic.kind == "vector"
+
+
 def indirect(use: Use) -> bool:
-    """True when some operand has a run-time address."""
-    return any(t.dynamic is not None for t in (use.dst, *use.srcs))
+    """True when rows are gathered or scattered."""
+    return any(by_vector(t) for t in (use.dst, *use.srcs))
 
 
 @dma_compute.rule("c1", "documented", "every source has as many elements as dst")
@@ -56,8 +60,9 @@ def _(use: Use) -> None:
 
 @dma_compute.rule("c2", "documented", "at most 16 sources")
 def _(use: Use) -> None:
-    if len(use.srcs) > 16:
-        raise Broken(f"{len(use.srcs)} sources", "at most 16")
+    limit = use.chip.limits.dma_compute_sources_max
+    if len(use.srcs) > limit:
+        raise Broken(f"{len(use.srcs)} sources", f"at most {limit}")
 
 
 @dma_compute.rule("c3", "documented", "reduce_op is nl.add")
@@ -72,34 +77,53 @@ def _(use: Use) -> None:
         raise Broken(str(use.scales), f"{len(use.srcs)} times 1.0, or None")
 
 
-@dma_compute.rule("c5", "documented", "a run-time address needs two sources and unique indices")
+@dma_compute.rule("c5", "documented", "a vector index needs two sources and unique indices")
 def _(use: Use) -> None:
     if indirect(use) and (len(use.srcs) != 2 or not use.unique_indices):
         raise Broken(f"{len(use.srcs)} sources, unique_indices={use.unique_indices}", "2 sources, unique_indices=True")
 
 
-@dma_compute.rule("c6", "documented", "oob_mode.skip is for run-time addresses")
+@dma_compute.rule("c6", "documented", "oob_mode.skip is for vector indices")
 def _(use: Use) -> None:
     if use.oob_mode is enums.oob_mode.skip and not indirect(use):
-        raise Broken("static addresses", "a view with a run-time index")
+        raise Broken("static addresses", "a view with a vector_offset")
+
+
+@dma_compute.rule(
+    "c7", "documented", "scatter: dst and one source indexed in HBM, the other in SBUF; gather: dst in SBUF"
+)
+def _(use: Use) -> None:
+    if not indirect(use):
+        return
+    indexed = [s for s in use.srcs if by_vector(s)]
+    plain = [s for s in use.srcs if not by_vector(s)]
+    data = plain if by_vector(use.dst) else [*plain, use.dst]
+    if len(indexed) != 1 or not indexed[0].buffer.is_hbm or any(t.buffer.is_hbm for t in data):
+        shown = ", ".join(t.buffer.value + (" by index" if by_vector(t) else "") for t in (use.dst, *use.srcs))
+        raise Broken(f"dst and srcs in {shown}", "one indexed source in HBM; everything not indexed in SBUF")
+
+
+@dma_compute.rule("c8", "documented", "addresses are known at compile time, except for a vector index")
+def _(use: Use) -> None:
+    if any(t.dynamic is not None and not by_vector(t) for t in (use.dst, *use.srcs)):
+        raise Broken("a scalar run-time index", "a static view, or a vector_offset")
 
 
 @dma_compute.meaning
 def _(use: Use) -> None:
     keep = np.ones(use.dst.size, bool)
-    total = np.zeros(use.dst.size, np.float32)
-    skip = use.oob_mode is enums.oob_mode.skip
+    terms = []
+    for tile in (use.dst, *use.srcs):
+        if tile.dynamic is not None and use.oob_mode is enums.oob_mode.skip:
+            keep &= tile.where().valid.reshape(-1)
     for source in use.srcs:
-        if source.dynamic is not None and skip:
+        if source.dynamic is not None and use.oob_mode is enums.oob_mode.skip:
             source.require_written()
-            keep &= source.where().valid.reshape(-1)
             values = source.where().gather().reshape(-1)
         else:
             values = source.flat()
-        total = total + to_f32(values, source.held)
-    if use.dst.dynamic is not None and not skip:
-        use.dst.require_valid()
-    use.dst.put(from_f32(total, use.dst.held), keep)
+        terms.append(to_f32(values, source.held))
+    use.dst.put(from_f32(reduce(np.add, terms), use.dst.held), None if keep.all() else keep)
 
 
 @dma_compute.cost
@@ -110,7 +134,11 @@ def _(use: Use) -> Cost:
     return Cost(base.engine, base.busy_ns, base.latency_ns / rate, (*base.tiers, "documented"))
 
 
-dma_compute.differ("Sources are added from first to last, starting from zero.")
+dma_compute.differ(
+    "Sources are added from first to last in float32, each sum rounded.",
+    "With an index that occurs twice the last row wins (unique_indices=False is not supported).",
+    "That the indexed source of a scatter is the destination itself is not checked; the sum is computed as written.",
+)
 
 
 @dma_compute.shown

@@ -45,7 +45,9 @@ def dma_copy(
 @dma_copy.rule("c1", "documented", "src and dst have the same number of elements")
 def _(use: Use) -> None:
     if use.src.size != use.dst.size:
-        raise Broken(f"{use.src.size} from {use.src.shape} into {use.dst.size} of {use.dst.shape}", "equally many elements")
+        raise Broken(
+            f"{use.src.size} from {use.src.shape} into {use.dst.size} of {use.dst.shape}", "equally many elements"
+        )
 
 
 @dma_copy.rule("c2", "documented", "dge_mode.hwdge needs NeuronCore-v3 or newer")
@@ -58,7 +60,9 @@ def _(use: Use) -> None:
 def _(use: Use) -> None:
     # NKI 0.3.0 release notes, "Breaking Changes"
     if use.dge_mode is enums.dge_mode.hwdge and use.src.dtype != use.dst.dtype:
-        raise Broken(f"{use.src.dtype} to {use.dst.dtype}", "equal dtypes", "reinterpret with .view(), or use another mode")
+        raise Broken(
+            f"{use.src.dtype} to {use.dst.dtype}", "equal dtypes", "reinterpret with .view(), or use another mode"
+        )
 
 
 @dma_copy.rule("c4", "documented", "oob_mode.skip is for run-time addresses")

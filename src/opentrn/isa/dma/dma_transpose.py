@@ -40,9 +40,15 @@ def dma_transpose(
 ):
     """Transpose ``src`` (HBM or SBUF) into ``dst`` (SBUF): axes (1, 0), (2, 1, 0) or (3, 1, 2, 0) by rank.
 
-    Bits are copied. With a vector-indexed ``src`` rows are gathered first, in the order of the index tile's columns;
-    ``oob_mode.skip`` leaves the columns of ``dst`` whose row does not exist as they are.
+    Bits are copied. With a vector-indexed ``src`` in HBM rows are gathered first, in the order of the index tile's
+    columns: ``src[indices.T.flatten()[:rows]]``. ``oob_mode.skip`` leaves the parts of ``dst`` whose index is out of
+    bounds as they are; ``error`` raises KernelError.
     """
+
+
+def gathers(use: Use) -> bool:
+    """True when ``src`` has a vector of row indices."""
+    return use.src.dynamic is not None and use.src.dynamic.kind == "vector"
 
 
 @dma_transpose.rule("c1", "documented", "src has 2 to 4 dimensions and axes is the order of its rank")
@@ -70,30 +76,42 @@ def _(use: Use) -> None:
     if use.dge_mode is not HARDWARE:
         return
     shape, limits = use.src.shape, use.chip.limits
-    first = (16,) if len(shape) == 2 else (1, 2, 4, 8, 16)
-    if use.chip.nc_version < 3 or use.src.dt.itemsize != 2:
+    if use.chip.nc_version < 3 or use.src.dt.itemsize not in limits.dma_transpose_dtype_bytes:
         raise Broken(f"{use.src.dtype} on {use.chip.name}", "a 2-byte dtype on trn2 or newer")
-    if shape[0] not in first or shape[-1] > limits.dma_transpose_last_dim_max or (shape[0] * shape[-2]) % 16:
-        raise Broken(str(shape), f"first dimension of {first}, (first * last but one) % 16 == 0, last <= 128")
+    first = limits.dma_transpose_hwdge_first_dim_2d if len(shape) == 2 else limits.dma_transpose_hwdge_first_dim
+    rows, last = limits.dma_transpose_row_multiple, limits.dma_transpose_last_dim_max
+    if shape[0] not in first or shape[-1] > last or (len(shape) > 2 and (shape[0] * shape[-2]) % rows):
+        wanted = f"first dimension of {tuple(first)}, last <= {last}"
+        raise Broken(str(shape), wanted + (f", (first * last but one) % {rows} == 0" if len(shape) > 2 else ""))
 
 
-@dma_transpose.rule("c5", "documented", "dge_mode is unknown or hwdge; with a vector index unknown or swdge")
+@dma_transpose.rule("c5", "documented", "dge_mode is unknown, none or hwdge; with a vector index unknown or swdge")
 def _(use: Use) -> None:
-    vector = use.src.dynamic is not None and use.src.dynamic.kind == "vector"
-    allowed = (enums.dge_mode.unknown, enums.dge_mode.swdge if vector else HARDWARE)
+    # the page names unknown and hwdge; nki-library's mlp_tkg (2.29) asks for none, static descriptors, in direct ones
+    modes = enums.dge_mode
+    allowed = (modes.unknown, modes.swdge) if gathers(use) else (modes.unknown, modes.none, HARDWARE)
     if use.dge_mode not in allowed:
         raise Broken(use.dge_mode.name, " or ".join(m.name for m in allowed))
 
 
-@dma_transpose.rule("c6", "documented", "a vector index: HBM source, 2-byte dtype, rows a multiple of 16, last at most 128")
+@dma_transpose.rule(
+    "c6", "documented", "a vector index: HBM source, 2-byte dtype, rows a multiple of 16, last at most 128"
+)
 def _(use: Use) -> None:
-    if use.src.dynamic is None or use.src.dynamic.kind != "vector":
+    if not gathers(use):
         return
-    shape = use.src.shape
-    if not use.src.buffer.is_hbm or use.src.dt.itemsize != 2 or use.chip.nc_version < 3:
-        raise Broken(f"{use.src.dtype} in {use.src.buffer.value} on {use.chip.name}", "2-byte HBM source, trn2 or newer")
-    if shape[0] % 16 or shape[-1] > 128 or (len(shape) == 4 and 1 not in (shape[1], shape[2])):
-        raise Broken(str(shape), "rows % 16 == 0, last <= 128, and of a 4-D source one middle dimension of 1")
+    shape, limits = use.src.shape, use.chip.limits
+    if (
+        use.chip.nc_version < 3
+        or not use.src.buffer.is_hbm
+        or use.src.dt.itemsize not in limits.dma_transpose_dtype_bytes
+    ):
+        raise Broken(
+            f"{use.src.dtype} in {use.src.buffer.value} on {use.chip.name}", "2-byte HBM source, trn2 or newer"
+        )
+    rows, last = limits.dma_transpose_row_multiple, limits.dma_transpose_last_dim_max
+    if shape[0] % rows or shape[-1] > last or (len(shape) == 4 and 1 not in shape[1:3]):
+        raise Broken(str(shape), f"rows % {rows} == 0, last <= {last}, and of a 4-D source one middle dimension of 1")
 
 
 @dma_transpose.rule("c7", "documented", "oob_mode.skip is for run-time addresses")
@@ -108,12 +126,32 @@ def _(use: Use) -> None:
         raise Broken(f"priority {use.priority} on {use.chip.name}", "0..3 on trn3")
 
 
+@dma_transpose.rule(
+    "c9", "documented", "indices: (rows, columns) uint32 in SBUF, 16 to 128 rows, one for each row of src"
+)
+def _(use: Use) -> None:
+    if not gathers(use):
+        return
+    index, limits = use.src.dynamic.index, use.chip.limits
+    if len(index.shape) != 2 or index.dtype != "uint32" or index.buffer is not enums.MemoryRegion.sbuf:
+        raise Broken(f"{index.dtype} {index.shape} in {index.buffer.value}", "2-D uint32 in SBUF")
+    (low, high), (rows, columns) = limits.dma_transpose_indirect_index_rows, index.shape
+    if not low <= rows <= high or rows % limits.dma_transpose_row_multiple or (columns > 1 and rows != high):
+        raise Broken(
+            f"indices {index.shape}", f"{low} to {high} rows in steps of {low}; {high} rows for several columns"
+        )
+    if rows * columns < use.src.shape[0]:
+        raise Broken(f"{rows * columns} indices for {use.src.shape[0]} rows", "at least as many indices as rows")
+
+
 @dma_transpose.meaning
 def _(use: Use) -> None:
     order = AXES[len(use.src.shape)]
     if use.oob_mode is enums.oob_mode.error:
         values, written = use.src.moved()
-        use.dst.place(np.ascontiguousarray(values.transpose(order)), None if written is None else written.transpose(order))
+        use.dst.place(
+            np.ascontiguousarray(values.transpose(order)), None if written is None else written.transpose(order)
+        )
         return
     use.src.require_written()
     where = use.src.where()
@@ -126,6 +164,11 @@ def _(use: Use) -> Cost:
     table = use.chip.cost.dma
     rate = table.transpose_hbm_to_sbuf_rate if use.src.buffer.is_hbm else table.transpose_sbuf_to_sbuf_rate
     return Cost(base.engine, base.busy_ns, base.latency_ns / rate, (*base.tiers, "documented"))
+
+
+dma_transpose.differ(
+    "oob_mode.skip with a scalar index out of bounds leaves all of dst as it is (nisa.dma_transpose names no granule).",
+)
 
 
 @dma_transpose.shown

@@ -9,12 +9,13 @@ import numpy as np
 
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
-from opentrn.isa.affine import affine_values, native_pattern, same_count
+from opentrn.isa.affine import affine_values, in_32_bits, native_pattern, same_count
 from opentrn.isa.costs import gpsimd_cost
 from opentrn.isa.rules import same_partitions
 from opentrn.isa.spec import SBUF, Broken, Cost, Native, Use, instruction, into, of
-from opentrn.numerics.casts import convert, from_f32
+from opentrn.numerics.casts import to_f32
 
+FLOAT32 = np.finfo(np.float32)
 COMPARISONS = {
     "equal": np.equal, "not_equal": np.not_equal, "less": np.less, "less_equal": np.less_equal,
     "greater": np.greater, "greater_equal": np.greater_equal,
@@ -25,7 +26,7 @@ COMPARISONS = {
     operands={"dst": into(SBUF), "on_true_tile": of(SBUF)},
     attributes={
         "pattern": a.pattern,
-        "channel_multiplier": a.integer,
+        "channel_multiplier": a.integer_or_register,
         "on_false_value": a.number,
         "cmp_op": a.alu,
         "offset": a.integer_or_register,
@@ -59,17 +60,40 @@ def _(use: Use) -> None:
         raise Broken(f"nl.{use.cmp_op.name}", ", ".join(f"nl.{n}" for n in COMPARISONS))
 
 
+@affine_select.rule("c4", "documented", "offset, channel_multiplier and the steps are 32-bit integers")
+def _(use: Use) -> None:
+    in_32_bits(use.pattern, use.offset, use.channel_multiplier)
+
+
+@affine_select.rule("c5", "documented", "on_false_value is a float32 number")
+def _(use: Use) -> None:
+    if FLOAT32.max < abs(use.on_false_value) != float("inf"):
+        raise Broken(str(use.on_false_value), f"at most {FLOAT32.max} in size, or infinite")
+
+
 @affine_select.meaning
 def _(use: Use) -> None:
     dst, source = use.dst, use.on_true_tile
     values = affine_values(use.pattern, use.offset, use.channel_multiplier, dst.partitions)
-    chosen = convert(source.raw(), source.held, dst.held)
-    other = from_f32(np.full((1, 1), use.on_false_value, np.float32), dst.held)
-    dst.put(np.where(COMPARISONS[use.cmp_op.name](values, 0), chosen, other))
+    holds = COMPARISONS[use.cmp_op.name](values, 0)
+    other = np.full(holds.shape, use.on_false_value, np.float32)
+    chosen, written = source.moved()  # what is not chosen need not have been written
+    chosen = chosen.reshape(holds.shape)
+    if source.dtype == dst.dtype:
+        chosen = chosen.copy()  # dst may overlap it
+        dst.store(other, ~holds)
+        dst.put(chosen, holds)
+    else:
+        dst.store(np.where(holds, to_f32(chosen, source.held), other))
+    if written is not None:
+        dst.forget(holds & ~written.reshape(holds.shape))
 
 
 @affine_select.native
 def _(use: Use) -> Native | None:
+    integers = use.dst.dt.is_integer and use.on_true_tile.dt.is_integer
+    if integers and use.dst.dtype != use.on_true_tile.dtype:
+        return None  # the core passes the bits of integers of one width on; the page says through float32
     ints = (*native_pattern(use.pattern, use.offset, use.channel_multiplier), use.cmp_op.code)
     return Native("affine_select", ("dst", "on_true_tile"), ints, (float(np.float32(use.on_false_value)),))
 
@@ -77,6 +101,9 @@ def _(use: Use) -> Native | None:
 @affine_select.cost
 def _(use: Use) -> Cost:
     return gpsimd_cost(use, use.dst.elements)
+
+
+affine_select.differ("on_false_value is rounded to dst's dtype: float32's lowest becomes -inf in bfloat16 and float16.")
 
 
 @affine_select.shown

@@ -5,18 +5,22 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
-from opentrn.isa.affine import affine_values, native_pattern, same_count
+from opentrn.isa.affine import affine_values, in_32_bits, native_pattern, same_count
 from opentrn.isa.costs import gpsimd_cost
 from opentrn.isa.spec import SBUF, Cost, Native, Use, instruction, into
-from opentrn.numerics.casts import convert
-from opentrn.numerics.dtypes import DTYPES
 
 
 @instruction(
     operands={"dst": into(SBUF)},
-    attributes={"pattern": a.pattern, "offset": a.integer_or_register, "channel_multiplier": a.integer},
+    attributes={
+        "pattern": a.pattern,
+        "offset": a.integer_or_register,
+        "channel_multiplier": a.integer_or_register,
+    },
     engines=(enums.engine.gpsimd,),
     page="nki.isa.iota (SDK 2.32)",
 )
@@ -33,11 +37,19 @@ def _(use: Use) -> None:
     same_count(use.pattern, use.dst)
 
 
+@iota.rule("c2", "documented", "offset, channel_multiplier and the steps are 32-bit integers")
+def _(use: Use) -> None:
+    in_32_bits(use.pattern, use.offset, use.channel_multiplier)
+
+
 @iota.meaning
 def _(use: Use) -> None:
     dst = use.dst
     values = affine_values(use.pattern, use.offset, use.channel_multiplier, dst.partitions)
-    dst.put(convert(values, DTYPES["int32"], dst.held))
+    if dst.dtype in ("int32", "uint32"):
+        dst.put(values.view(dst.held.carrier))
+    else:
+        dst.store(values.astype(np.float32))
 
 
 @iota.native
@@ -50,7 +62,9 @@ def _(use: Use) -> Cost:
     return gpsimd_cost(use, use.dst.elements)
 
 
-iota.differ("Negative values cast to unsigned dtypes saturate at 0; same-width integer dtypes take the bits.")
+iota.differ(
+    "uint32 takes the bits of negative values; all other dtypes are reached through float32, so narrow integers saturate.",
+)
 
 
 @iota.shown

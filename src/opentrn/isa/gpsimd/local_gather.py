@@ -26,7 +26,10 @@ def local_gather(dst, src_buffer, index, num_elem_per_idx=1, num_valid_indices=N
     """Gather ``num_elem_per_idx`` contiguous elements from every partition of ``src_buffer`` at each index.
 
     Each group of 16 partitions (one GpSimd core) reads its own 16 partitions of ``index``, partition first, and uses
-    the first ``num_valid_indices`` of them as offsets in elements. ``dst`` receives them one after another.
+    the first ``num_valid_indices`` of them (default: all) as offsets in elements, for all of its partitions. ``dst`` has
+    ``src_buffer``'s dtype, takes the elements one after another and keeps their bits.
+
+    Raises `KernelError` when an element outside ``src_buffer`` is asked for.
     """
 
 
@@ -65,39 +68,52 @@ def _(use: Use) -> None:
 def _(use: Use) -> None:
     wanted = valid(use) * use.num_elem_per_idx
     if use.dst.elements != wanted:
-        # known issue of NKI 0.6.0: num_elem_per_idx is ignored by the compiler when this does not hold
+        # release notes of NKI 0.6.0, "Known Issues": num_elem_per_idx is ignored unless this holds
         raise Broken(f"{use.dst.elements} elements per partition in dst {use.dst.shape}", f"{wanted}")
+
+
+def columns(use: Use, offsets: np.ndarray) -> np.ndarray:
+    """The column of every element that one group gathers; KernelError for one outside src_buffer."""
+    found = (offsets[:, None].astype(np.int64) + np.arange(use.num_elem_per_idx)).reshape(-1)
+    if found.max() >= use.src_buffer.elements:
+        raise KernelError(
+            "local_gather: an index is out of bounds",
+            got=f"index {int(offsets.max())} with {use.num_elem_per_idx} elements each",
+            expected=f"0 <= index <= {use.src_buffer.elements - use.num_elem_per_idx}",
+            hint="indices count elements, not groups of num_elem_per_idx",
+        )
+    return found
 
 
 @local_gather.meaning
 def _(use: Use) -> None:
-    source, index = use.src_buffer.raw(), use.index.raw().astype(np.int64)
-    step = np.arange(use.num_elem_per_idx)
-    result = np.empty((len(source), use.dst.elements), source.dtype)
-    for start in range(0, len(source), GROUP):
-        rows = slice(start, start + GROUP)
-        offsets = index[rows].T.reshape(-1)[: valid(use)]
-        columns = (offsets[:, None] + step).reshape(-1)
-        if columns.max() >= source.shape[1]:
-            raise KernelError("local_gather index out of bounds", got=f"{int(offsets.max())} in partitions {start} to {start + 15}",
-                              expected=f"at most {source.shape[1] - use.num_elem_per_idx}")
-        result[rows] = source[rows][:, columns]
-    use.dst.put(result)
+    index = use.index.raw()
+    groups = [index[first : first + GROUP] for first in range(0, len(index), GROUP)]
+    picked = [columns(use, group.T.reshape(-1)[: valid(use)]) for group in groups]
+    where = np.repeat(picked, GROUP, axis=0)
+    values, written = use.src_buffer.moved()
+    flat = [np.take_along_axis(a.reshape(len(index), -1), where, 1) for a in (values, written) if a is not None]
+    use.dst.place(flat[0], flat[1] if written is not None else None)
 
 
 @local_gather.cost
 def _(use: Use) -> Cost:
-    # v2.26.1: 150 + num_valid * e / C, C = ((28 + t e) / (t e)) / min(4 / dtype_bytes, e)
-    table, chip = use.chip.cost.gpsimd, use.chip
+    # v2.26.1 prints 150 + num_valid * e / C with C = ((28 + t e) / (t e)) / min(4 / dtype_bytes, e). That C grows with the
+    # overhead, so it is cycles per element: dividing by it would make larger e slower, which the page denies.
+    chip, table = use.chip, use.chip.cost.gpsimd
     each = table.local_gather_t * use.num_elem_per_idx
     packing = min(4 / use.src_buffer.dt.itemsize, use.num_elem_per_idx)
-    cycles = table.local_gather_fixed_cycles + valid(use) * use.num_elem_per_idx / (
-        ((table.local_gather_overhead + each) / each) / packing)  # fmt: skip
+    cycles_per_element = (table.local_gather_overhead + each) / each / packing
+    cycles = table.local_gather_fixed_cycles + valid(use) * use.num_elem_per_idx * cycles_per_element
     tier = chip.quantity("cost.gpsimd.local_gather_fixed_cycles").tier
     return Cost("gpsimd", cycles / chip.engines.gpsimd.clock_hz * 1e9, table.drain_ns, (tier,))
 
 
-local_gather.differ("An index out of bounds raises; the page calls it undefined.")
+local_gather.differ(
+    "An index out of bounds raises; the page calls it undefined.",
+    "A dst that does not have num_valid_indices * num_elem_per_idx elements per partition is refused; NKI 0.6.0 takes "
+    "it and ignores num_elem_per_idx, which its release notes list as a known issue.",
+)
 
 
 @local_gather.shown
@@ -110,4 +126,7 @@ def _(m: SimpleNamespace) -> Any:
         m.nisa.dma_copy(dst=out, src=result)
         return out
 
-    return gather, (m.np.arange(512, dtype=m.np.float32).reshape(16, 32), m.np.arange(16, dtype=m.np.uint16).reshape(16, 1))
+    return gather, (
+        m.np.arange(512, dtype=m.np.float32).reshape(16, 32),
+        m.np.arange(16, dtype=m.np.uint16).reshape(16, 1),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +24,8 @@ def nc_n_gather(dst, data, indices, name=None):
     """Write element ``indices[p, i]`` of partition p of ``data`` (free dimensions flattened) to ``dst[p, i]``.
 
     ``dst`` has ``data``'s dtype and as many elements per partition as ``indices``. Bits are copied.
+
+    Raises `KernelError` for an index outside the partition.
     """
 
 
@@ -43,17 +46,21 @@ def _(use: Use) -> None:
 
 @nc_n_gather.meaning
 def _(use: Use) -> None:
-    data, index = use.data.raw(), use.indices.raw().astype(np.int64)
-    if index.max() >= data.shape[1]:
-        raise KernelError("nc_n_gather index out of bounds", got=str(int(index.max())), expected=f"0 to {data.shape[1] - 1}")
-    use.dst.put(np.take_along_axis(data, index, 1))
+    index, size = use.indices.raw().astype(np.int64), use.data.elements
+    if index.max() >= size:
+        raise KernelError("nc_n_gather: an index is out of bounds", got=str(int(index.max())), expected=f"0 to {size - 1}")
+    values, written = use.data.moved()
+    flat = [np.take_along_axis(a.reshape(len(index), -1), index, 1) for a in (values, written) if a is not None]
+    use.dst.place(flat[0], flat[1] if written is not None else None)
 
 
 @nc_n_gather.cost
 def _(use: Use) -> Cost:
-    groups = -(-use.dst.elements // use.chip.limits.nc_n_gather_group)
-    each = gpsimd_cost(use, min(use.dst.elements, use.chip.limits.nc_n_gather_group))
-    return Cost("gpsimd", groups * each.busy_ns, each.latency_ns, each.tiers)
+    # one instruction for every 512 elements per partition, each with its own start
+    table = use.chip.cost.gpsimd
+    starts = -(-use.dst.elements // use.chip.limits.nc_n_gather_group)
+    one = gpsimd_cost(use, use.dst.elements * table.cycles_per_element)
+    return replace(one, busy_ns=one.busy_ns + (starts - 1) * table.fixed_ns)
 
 
 nc_n_gather.differ("An index out of bounds raises; the page only demands that there is none.")

@@ -14,6 +14,7 @@ from opentrn.isa.rules import same_partitions
 from opentrn.isa.spec import SBUF, Broken, Cost, Use, instruction, into, of
 
 CORE = 16
+INT32 = np.iinfo(np.int32)
 
 
 @instruction(
@@ -45,30 +46,44 @@ def _(use: Use) -> None:
         raise Broken(f"{use.dst.elements} elements in dst for {use.src.elements}", f"{use.src.elements + 1}")
 
 
+@nonzero_with_count.rule("c3", "documented", "index_offset and padding_val are int32")
+def _(use: Use) -> None:
+    for value in (use.index_offset, use.padding_val):
+        if not INT32.min <= value <= INT32.max:
+            raise Broken(str(value), "an int32 number")
+
+
+def found(row: np.ndarray, offset: int, padding: int) -> np.ndarray:
+    """The positions of nonzero elements of `row` plus `offset`, padded to its length, and their count."""
+    hits = np.flatnonzero(row)
+    filled = np.full(len(row) + 1, padding, np.int32)
+    filled[: hits.size] = hits + offset
+    filled[-1] = hits.size
+    return filled
+
+
 @nonzero_with_count.meaning
 def _(use: Use) -> None:
-    written = use.src.written()
-    result = np.zeros((use.dst.partitions, use.dst.elements), np.int32)
-    touched, garbage = np.zeros(result.shape, bool), np.zeros(result.shape, bool)
-    for row in range(0, use.src.partitions, CORE):
-        if not written[row].all():
-            garbage[row] = True  # the engine would write what it finds: no value to rely on
-            continue
-        values = type(use.src)(use.src.view[row : row + 1], "src", use.core).raw()[0]
-        hits = np.flatnonzero(values != 0) + use.index_offset
-        result[row] = use.padding_val
-        result[row, : hits.size] = hits
-        result[row, -1] = hits.size
-        touched[row] = True
-    if not touched.any():
-        use.src.require_written()
-    use.dst.put(result, touched)
-    use.dst.forget(garbage)
+    src, dst = use.src, use.dst
+    values, written = src.moved()
+    values = values.reshape(src.partitions, -1)
+    known = np.full(src.partitions, True) if written is None else written.reshape(values.shape).all(1)
+    worked = np.arange(src.partitions) % CORE == 0
+    if not (known & worked).any():
+        src.require_written()
+    result = np.stack([found(row, use.index_offset, use.padding_val) for row in values])
+    rows = np.broadcast_to((worked & known)[:, None], result.shape)
+    dst.put(result, rows)
+    # from memory that nobody wrote the engine makes no value to rely on
+    dst.forget(np.broadcast_to((worked & ~known)[:, None], result.shape))
 
 
 @nonzero_with_count.cost
 def _(use: Use) -> Cost:
     return gpsimd_cost(use, use.src.elements)
+
+
+nonzero_with_count.differ("NaN counts as nonzero, -0.0 as zero; positions beyond int32 wrap.")
 
 
 @nonzero_with_count.shown

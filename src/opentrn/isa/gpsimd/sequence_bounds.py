@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from opentrn.errors import KernelError
 from opentrn.isa import enums
 from opentrn.isa.costs import gpsimd_cost
 from opentrn.isa.spec import SBUF, Broken, Cost, Use, instruction, into, of
@@ -22,14 +23,15 @@ NUMBERS = frozenset({"float32", "int32"})
 def sequence_bounds(dst, segment_ids, name=None):
     """For each element write the start (first row) and the end (second row) of the run of equal ids that it belongs to.
 
-    ``segment_ids`` is (1, n), ``dst`` (1, 2, n). Elements with id 0 are padding: start n, end -1.
+    ``segment_ids`` is (1, n), ``dst`` (1, 2, n), each float32 or int32. Ends are exclusive. Elements with id 0 are
+    padding: start n, end -1. Raises `KernelError` for an id that is no non-negative integer.
     """
 
 
 @sequence_bounds.rule("c1", "documented", "one partition")
 def _(use: Use) -> None:
     if use.segment_ids.partitions != 1 or use.dst.partitions != 1:
-        raise Broken(f"{use.segment_ids.partitions} partitions", "1")
+        raise Broken(f"{use.segment_ids.partitions} and {use.dst.partitions} partitions", "1")
 
 
 @sequence_bounds.rule("c2", "documented", "dst has two elements for each id")
@@ -40,18 +42,23 @@ def _(use: Use) -> None:
 
 @sequence_bounds.meaning
 def _(use: Use) -> None:
-    ids = use.segment_ids.f32()[0]
+    ids = use.segment_ids.raw()[0]
+    bad = ids[(ids < 0) | (ids != np.floor(ids))]
+    if bad.size:
+        raise KernelError("sequence_bounds: not a segment id", got=str(bad[0]), expected="non-negative integers")
     n = len(ids)
-    changes = np.flatnonzero(np.diff(ids)) + 1
-    edges = np.concatenate(([0], changes, [n]))
-    run = np.searchsorted(edges, np.arange(n), side="right") - 1
-    bounds = np.stack([np.where(ids == 0, n, edges[run]), np.where(ids == 0, -1, edges[run + 1])])
-    use.dst.store(bounds.astype(np.float32).reshape(1, -1))
+    edges = np.flatnonzero(np.concatenate(([True], ids[1:] != ids[:-1], [True])))
+    run = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+    bounds = np.where(ids == 0, [[n], [-1]], [edges[run], edges[run + 1]])
+    use.dst.store(bounds.astype(np.float32))
 
 
 @sequence_bounds.cost
 def _(use: Use) -> Cost:
     return gpsimd_cost(use, use.dst.elements)
+
+
+sequence_bounds.differ("An id that is negative or no integer raises; the page only demands that there is none.")
 
 
 @sequence_bounds.shown

@@ -18,8 +18,8 @@ BF16 = frozenset({"bfloat16"})
 
 @instruction(
     operands={
-        "val_dst": into(SBUF, dtypes=BF16),
-        "idx_dst": into(SBUF, dtypes=frozenset({"uint32"})),
+        "val_dst": into(SBUF, dtypes=BF16, role="inout"),
+        "idx_dst": into(SBUF, dtypes=frozenset({"uint32"}), role="inout"),
         "src": of(SBUF, dtypes=BF16),
     },
     attributes={"n": a.integer},
@@ -27,10 +27,11 @@ BF16 = frozenset({"bfloat16"})
     page="nki.isa.topk (SDK 2.32)",
 )
 def topk(val_dst, idx_dst, src, n, name=None):
-    """Write the K largest of ``n`` elements in ascending order, and their positions, for each partition.
+    """Write the K largest of ``n`` elements in ascending order, and their positions, for each group of 16 partitions.
 
-    The elements of a group of 16 partitions form a snake: elements 0 to 15 are column 0 of its partitions, 16 to 31
-    column 1, and so on. K is the free size of ``val_dst``; every partition of a group receives the same result.
+    The bfloat16 elements of a group form a snake: elements 0 to 15 are column 0 of its partitions, 16 to 31 column 1, and
+    so on. K is the free size of ``val_dst`` (bfloat16) and ``idx_dst`` (uint32). The results form a snake too: result j
+    goes to partition j % 16, column j // 16 of the group; all other elements of the destinations are left as they are.
     """
 
 
@@ -58,18 +59,29 @@ def _(use: Use) -> None:
         raise Broken(f"{use.src.partitions} and {use.val_dst.partitions} partitions", "a multiple of 16")
 
 
+def unwound(tile: np.ndarray) -> np.ndarray:
+    """(partitions, columns) as one row per group of 16 partitions, in the order of the snake."""
+    return tile.reshape(-1, SNAKE, tile.shape[-1]).transpose(0, 2, 1).reshape(len(tile) // SNAKE, -1)
+
+
+def wound(rows: np.ndarray) -> np.ndarray:
+    """The inverse: (groups, k) as (16 * groups, k), zero behind the snake."""
+    groups, k = rows.shape
+    padded = np.zeros((groups, k * SNAKE), rows.dtype)
+    padded[:, :k] = rows
+    return padded.reshape(groups, k, SNAKE).transpose(0, 2, 1).reshape(-1, k)
+
+
 @topk.meaning
 def _(use: Use) -> None:
-    source, k = use.src.raw(), use.val_dst.elements
-    values = np.empty((len(source), k), source.dtype)
-    index = np.empty((len(source), k), np.uint32)
-    for start in range(0, len(source), SNAKE):
-        snake = source[start : start + SNAKE].T.reshape(-1)[: use.n]
-        best = np.argsort(snake.astype(np.float32), kind="stable")[-k:]
-        values[start : start + SNAKE] = snake[best]
-        index[start : start + SNAKE] = best
-    use.val_dst.put(values)
-    use.idx_dst.put(index)
+    src, k = use.src, use.val_dst.elements
+    if not unwound(src.written())[:, : use.n].all():
+        src.require_written()
+    values = unwound(src.moved()[0].reshape(src.partitions, -1))[:, : use.n]
+    best = np.argsort(values.astype(np.float32), axis=1, kind="stable")[:, -k:]
+    there = wound(np.ones_like(best, bool))
+    use.val_dst.put(wound(np.take_along_axis(values, best, 1)), there)
+    use.idx_dst.put(wound(best.astype(np.uint32)), there)
 
 
 @topk.cost
@@ -81,7 +93,9 @@ def _(use: Use) -> Cost:
 
 
 topk.differ(
-    "All 16 partitions of a group receive the same result, and of equal values the later positions count as larger.",
+    "The results lie in a snake as the source does, ascending. The page speaks of the K values of each partition, but "
+    "AWS's gpsimd_topk kernel (nki-library 2.32) reads a snake of K, whose order on the chip it calls another one.",
+    "Of equal values the later positions count as larger; NaN counts as the largest value.",
 )
 
 
@@ -92,8 +106,8 @@ def _(m: SimpleNamespace) -> Any:
         values = m.nl.ndarray((16, 4), dtype=m.nl.bfloat16, buffer=m.nl.sbuf)
         index = m.nl.ndarray((16, 4), dtype=m.nl.uint32, buffer=m.nl.sbuf)
         m.nisa.topk(val_dst=values, idx_dst=index, src=tile, n=42)
-        out = m.nl.ndarray((16, 4), dtype=m.nl.uint32, buffer=m.nl.shared_hbm)
-        m.nisa.dma_copy(dst=out, src=index)
+        out = m.nl.ndarray((4, 1), dtype=m.nl.uint32, buffer=m.nl.shared_hbm)
+        m.nisa.dma_copy(dst=out, src=index[0:4, 0:1])
         return out
 
     return best, (m.np.arange(48).reshape(16, 3).astype(m.nl.bfloat16),)

@@ -74,7 +74,9 @@ def _(use: Use) -> None:
 def _(use: Use) -> Cost:
     # v2.26.1: one initiation interval more than activation
     base = scalar_cost(use, use.data.elements)
-    tail = use.chip.cost.scalar.reduce_tail_min_ii * use.chip.cost.min_ii_cycles / use.chip.engines.scalar.clock_hz * 1e9
+    tail = (
+        use.chip.cost.scalar.reduce_tail_min_ii * use.chip.cost.min_ii_cycles / use.chip.engines.scalar.clock_hz * 1e9
+    )
     return Cost(base.engine, base.busy_ns + tail, base.latency_ns, (*base.tiers, "inferred"))
 
 

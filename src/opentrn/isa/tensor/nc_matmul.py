@@ -7,7 +7,6 @@ from typing import Any
 
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
-from opentrn.isa.spec import PSUM, SBUF, Broken, Cost, Native, Use, instruction, into, of
 from opentrn.isa.array import (
     accumulate_into,
     contraction,
@@ -17,6 +16,7 @@ from opentrn.isa.array import (
     tile_pair,
     uses_tiling,
 )
+from opentrn.isa.spec import PSUM, SBUF, Broken, Cost, Native, Use, instruction, into, of
 
 FLOATS = frozenset({"float8_e4m3", "float8_e5m2", "float8_e4m3fn", "bfloat16", "float16", "tfloat32", "float32"})
 WIDE = frozenset({"float32", "tfloat32"})
@@ -108,7 +108,9 @@ def _(use: Use) -> None:
         raise Broken(f"{use.stationary.dtype} with {use.moving.dtype} on {use.chip.name}", "trn3, without float8_e4m3")
 
 
-@nc_matmul.rule("c7", "documented", "dst is float32 (bfloat16 too from NeuronCore-v4; the input's dtype for a transpose)")
+@nc_matmul.rule(
+    "c7", "documented", "dst is float32 (bfloat16 too from NeuronCore-v4; the input's dtype for a transpose)"
+)
 def _(use: Use) -> None:
     allowed = {"float32"} | ({"bfloat16"} if use.chip.nc_version >= 4 else set())
     if use.is_transpose and use.chip.nc_version >= 3:
@@ -150,7 +152,9 @@ def _(use: Use) -> None:
         raise Broken(f"tile_size={use.tile_size}, is_transpose={use.is_transpose}", "no column tiling, no transpose")
 
 
-@nc_matmul.rule("c11", "documented", "tensor indirection: no tiling, an indirect moving not with is_transpose, narrow floats")
+@nc_matmul.rule(
+    "c11", "documented", "tensor indirection: no tiling, an indirect moving not with is_transpose, narrow floats"
+)
 def _(use: Use) -> None:
     views = [v for v in (use.dst, use.stationary, use.moving) if v.dynamic is not None and v.dynamic.kind == "tensor"]
     if not views:

@@ -29,7 +29,9 @@ def nc_transpose(dst, data, engine=enums.engine.unknown, name=None):
 @nc_transpose.rule("c1", "documented", "dst has data's elements as partitions and data's partitions as elements")
 def _(use: Use) -> None:
     if (use.dst.partitions, use.dst.elements) != (use.data.elements, use.data.partitions):
-        raise Broken(f"{use.data.shape} into {use.dst.shape}", f"dst of shape ({use.data.elements}, {use.data.partitions})")
+        raise Broken(
+            f"{use.data.shape} into {use.dst.shape}", f"dst of shape ({use.data.elements}, {use.data.partitions})"
+        )
 
 
 @nc_transpose.rule("c2", "documented", "dst has the data type of data (float32 is accepted for narrower floats)")
@@ -52,7 +54,9 @@ def _(use: Use) -> None:
 @nc_transpose.rule("c4", "documented", "the Vector Engine takes at most 32 x 32")
 def _(use: Use) -> None:
     if use.engine is enums.engine.vector and max(use.data.partitions, use.data.elements) > 32:
-        raise Broken(f"{use.data.partitions} x {use.data.elements}", "at most 32 x 32", "use the tensor engine, into PSUM")
+        raise Broken(
+            f"{use.data.partitions} x {use.data.elements}", "at most 32 x 32", "use the tensor engine, into PSUM"
+        )
 
 
 @nc_transpose.rule("c5", "documented", "dst does not cross a PSUM bank (Tensor Engine, v2 and v3)")

@@ -46,8 +46,10 @@ def _(use: Use) -> None:
 def _(use: Use) -> None:
     if not hasattr(use.prob, "dtype"):
         return
-    if use.data.dt.is_integer and use.prob.dtype != "float32" or not use.prob.dt.is_float:
-        raise Broken(f"prob {use.prob.dtype} with data {use.data.dtype}", "float32" if use.data.dt.is_integer else "a float")
+    if (use.data.dt.is_integer and use.prob.dtype != "float32") or not use.prob.dt.is_float:
+        raise Broken(
+            f"prob {use.prob.dtype} with data {use.data.dtype}", "float32" if use.data.dt.is_integer else "a float"
+        )
 
 
 @dropout.meaning
@@ -65,7 +67,9 @@ def _(use: Use) -> Cost:
     return vector_cost(use, use.dst.elements, "cycles_per_element_dropout")
 
 
-dropout.differ("Which elements are dropped follows a generator of ours; the comparison inside the engine is not public.")
+dropout.differ(
+    "Which elements are dropped follows a generator of ours; the comparison inside the engine is not public."
+)
 
 
 @dropout.shown

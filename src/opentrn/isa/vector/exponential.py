@@ -32,9 +32,7 @@ COMMANDS = (enums.reduce_cmd.idle, enums.reduce_cmd.reset_reduce, enums.reduce_c
     page="nki.isa.exponential (SDK 2.32)",
     since=4,
 )
-def exponential(
-    dst, src, max_value=0.0, reduce_res=None, reduce_cmd=enums.reduce_cmd.idle, reduce_init=0.0, name=None
-):
+def exponential(dst, src, max_value=0.0, reduce_res=None, reduce_cmd=enums.reduce_cmd.idle, reduce_init=0.0, name=None):
     """Compute ``dst = exp(src - max_value)`` in float32; ``max_value`` is a number or a (P, 1) tile.
 
     With ``reduce_cmd`` the sum over the free dimension is kept in the Vector Engine's accumulator registers (reset,

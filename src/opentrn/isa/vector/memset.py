@@ -31,8 +31,11 @@ def memset(dst, value, engine=enums.engine.unknown, name=None):
 def _(use: Use) -> None:
     # NKI 0.3.0 release notes: "Enforces strict type matching between value and destination dtype"
     if (use.dst.dt.is_integer or use.dst.dt.kind == "bool") and isinstance(use.value, float):
-        raise Broken(f"value={use.value} (float) into {use.dst.dtype}", "an int", f"write {int(use.value)}"
-                     if np.isfinite(use.value) else None)
+        raise Broken(
+            f"value={use.value} (float) into {use.dst.dtype}",
+            "an int",
+            f"write {int(use.value)}" if np.isfinite(use.value) else None,
+        )
 
 
 @memset.rule("c2", "documented", "a packed x4 dst takes 0 only")

@@ -46,13 +46,17 @@ def _(use: Use) -> None:
         raise Broken(f"{len(use.shuffle_mask)} entries {use.shuffle_mask}"[:120], "32 entries of 0..31 or 255")
 
 
-@nc_stream_shuffle.rule("c4", "documented", "start partitions: 0 for 96 or 128 active partitions, 0/64 for 64, any quadrant for 32")
+@nc_stream_shuffle.rule(
+    "c4", "documented", "start partitions: 0 for 96 or 128 active partitions, 0/64 for 64, any quadrant for 32"
+)
 def _(use: Use) -> None:
     active = -(-max(use.src.partitions, use.dst.partitions) // QUADRANT) * QUADRANT
     step = 128 if active > 64 else active
     for name, tile in (("src", use.src), ("dst", use.dst)):
         if tile.start_partition % step:
-            raise Broken(f"{name} starts at {tile.start_partition} with {active} active partitions", f"a multiple of {step}")
+            raise Broken(
+                f"{name} starts at {tile.start_partition} with {active} active partitions", f"a multiple of {step}"
+            )
 
 
 @nc_stream_shuffle.rule("c5", "inferred", "the mask reads only partitions that src has")
@@ -60,8 +64,11 @@ def _(use: Use) -> None:
     for row in range(use.dst.partitions):
         source = use.shuffle_mask[row % QUADRANT]
         if source != KEEP and row // QUADRANT * QUADRANT + source >= use.src.partitions:
-            raise Broken(f"output partition {row} reads partition {row // QUADRANT * QUADRANT + source} of {use.src.partitions}",
-                         "mask entries within src", "255 leaves a partition alone")
+            raise Broken(
+                f"output partition {row} reads partition {row // QUADRANT * QUADRANT + source} of {use.src.partitions}",
+                "mask entries within src",
+                "255 leaves a partition alone",
+            )
 
 
 @nc_stream_shuffle.meaning

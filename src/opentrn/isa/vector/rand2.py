@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from opentrn.errors import KernelError
 from opentrn.isa import enums
-from opentrn.isa.generators import generator
+from opentrn.isa.generators import draw, random_cost
 from opentrn.isa.meanings import value
 from opentrn.isa.rules import column
 from opentrn.isa.spec import Broken, Cost, Use, instruction, into, scalar_or
@@ -32,7 +33,8 @@ DTYPES = frozenset({
 def rand2(dst, min, max, name=None):
     """Write uniform random numbers between ``min`` and ``max`` (numbers or (P, 1) tiles) into ``dst``.
 
-    Drawn as float32 from the XORWOW generator, then rounded once to ``dst``'s dtype.
+    Drawn as float32 from the Vector Engine's XORWOW generator, one value for each element, then rounded to ``dst``'s
+    dtype (any float or an 8-, 16- or 32-bit integer). Raises KernelError where a ``min`` tile is not below ``max``.
     """
 
 
@@ -51,21 +53,23 @@ def _(use: Use) -> None:
 
 @rand2.meaning
 def _(use: Use) -> None:
-    dst = use.dst
-    drawn = generator(use).draw(dst.elements)[dst.start_partition : dst.start_partition + dst.partitions]
-    unit = (drawn >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)  # 24 bits: exact in float32, below 1
-    low, high = value(use.min), value(use.max)
-    dst.store(low + unit * (high - low))
+    # float64, so that max - min does not overflow and one rounding gives the float32
+    low, high = (np.asarray(value(limit), np.float64) for limit in (use.min, use.max))
+    if not (low < high).all():
+        raise KernelError("rand2 has an empty range", got=f"min={low.max()}, max={high.min()}", expected="min < max")
+    unit = (draw(use) >> np.uint32(8)) * 2.0**-24
+    use.dst.store((low + unit * (high - low)).astype(np.float32))
 
 
 @rand2.cost
 def _(use: Use) -> Cost:
-    table = use.chip.cost.vector
-    ns = use.dst.elements / table.rand2_values_per_cycle / use.chip.engines.vector.clock_hz * 1e9
-    return Cost("vector", ns, table.fixed_ns, (use.chip.quantity("cost.vector.rand2_values_per_cycle").tier,))
+    return random_cost(use)
 
 
-rand2.differ("Numbers lie in [min, max) with 24 random bits; how the hardware makes them from its bits is not public.")
+rand2.differ(
+    "A number is min + u * (max - min), rounded to float32, with u the upper 24 of 32 random bits as a fraction; how the "
+    "hardware makes numbers from its bits is not public.",
+)
 
 
 @rand2.shown

@@ -5,11 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
 from opentrn.isa import enums
-from opentrn.isa.costs import gpsimd_cost, in_psum, vector_cost
-from opentrn.isa.generators import generator
+from opentrn.isa.costs import in_psum
+from opentrn.isa.generators import draw, random_cost
 from opentrn.isa.spec import Broken, Cost, Use, instruction, into
 
 INTEGERS = frozenset({"int8", "int16", "int32", "uint8", "uint16", "uint32"})
@@ -21,35 +19,43 @@ INTEGERS = frozenset({"int8", "int16", "int32", "uint8", "uint16", "uint32"})
     page="nki.isa.rng (SDK 2.32)",
 )
 def rng(dst, engine=enums.engine.vector, name=None):
-    """Write random bits into ``dst``, an integer tile: 32 bits are drawn per element and the lowest are kept.
+    """Write random bits into ``dst``, an 8-, 16- or 32-bit integer tile in SBUF or PSUM.
 
-    On the Vector Engine, or from NeuronCore-v3 on also on GpSimd (SBUF only).
+    32 bits are drawn for each element, and the lowest of them kept. The Vector Engine has a linear feedback shift
+    register (XORWOW from NeuronCore-v4 on), which `set_rng_seed` seeds; GpSimd, from NeuronCore-v3 on and into SBUF
+    only, has XORWOW, which `rand_set_state` seeds. Unseeded generators start the same way in every run.
     """
 
 
-@rng.rule("c1", "documented", "GpSimd draws from NeuronCore-v3 on, into SBUF")
+@rng.rule("c1", "documented", "GpSimd draws from NeuronCore-v3 on")
 def _(use: Use) -> None:
-    if use.engine is enums.engine.gpsimd and (use.chip.nc_version < 3 or in_psum(use.dst)):
-        raise Broken(f"gpsimd on {use.chip.name} into {use.dst.buffer.value}", "trn2 or newer, into SBUF")
+    if use.engine is enums.engine.gpsimd and use.chip.nc_version < 3:
+        raise Broken(f"gpsimd on {use.chip.name}", "trn2 or newer, or the vector engine")
+
+
+@rng.rule("c2", "documented", "GpSimd writes to SBUF only")
+def _(use: Use) -> None:
+    if use.engine is enums.engine.gpsimd and in_psum(use.dst):
+        raise Broken("dst in PSUM", "dst in SBUF, or the vector engine")
 
 
 @rng.meaning
 def _(use: Use) -> None:
-    dst = use.dst
-    drawn = generator(use).draw(dst.elements)[dst.start_partition : dst.start_partition + dst.partitions]
-    width = dst.held.itemsize
-    low = drawn.astype(np.uint32) & np.uint32((1 << (8 * width)) - 1)
-    dst.put(low.astype(f"u{width}").view(dst.held.carrier))
+    held = use.dst.held
+    low = draw(use).astype(f"u{held.itemsize}")  # unsigned casts keep the lowest bits
+    use.dst.put(low.view(held.carrier))
 
 
 @rng.cost
 def _(use: Use) -> Cost:
-    if use.engine is enums.engine.gpsimd:
-        return gpsimd_cost(use, use.dst.elements)
-    return vector_cost(use, use.dst.elements, "cycles_per_element_dropout")
+    return random_cost(use)
 
 
-rng.differ("The bits come from a generator of ours with explicit seeds; the hardware's polynomial is not public.")
+rng.differ(
+    "The bits come from generators of ours: the polynomial of the Vector Engine's shift register, the state with which a "
+    "core starts and the order in which elements take values are not public.",
+    "Each lane has a sequence of its own, and only lanes that dst occupies move on.",
+)
 
 
 @rng.shown

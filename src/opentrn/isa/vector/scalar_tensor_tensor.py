@@ -81,9 +81,7 @@ def _(m: SimpleNamespace) -> Any:
     def scaled_sum(x: Any, y: Any) -> Any:
         left, right = m.nl.load(x), m.nl.load(y)
         total = m.nl.ndarray(x.shape, dtype=x.dtype, buffer=m.nl.sbuf)
-        m.nisa.scalar_tensor_tensor(
-            dst=total, data=left, op0=m.nl.multiply, operand0=3.0, op1=m.nl.add, operand1=right
-        )
+        m.nisa.scalar_tensor_tensor(dst=total, data=left, op0=m.nl.multiply, operand0=3.0, op1=m.nl.add, operand1=right)
         out = m.nl.ndarray(x.shape, dtype=x.dtype, buffer=m.nl.shared_hbm)
         m.nisa.dma_copy(dst=out, src=total)
         return out

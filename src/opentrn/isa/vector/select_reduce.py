@@ -89,7 +89,9 @@ def _(use: Use) -> Cost:
     return vector_cost(use, use.dst.elements, "cycles_per_element_copy_predicated")
 
 
-select_reduce.differ("A reduce_cmd of idle leaves the accumulator registers as they are; the page says they may change.")
+select_reduce.differ(
+    "A reduce_cmd of idle leaves the accumulator registers as they are; the page says they may change."
+)
 
 
 @select_reduce.shown

@@ -9,9 +9,8 @@ import numpy as np
 
 from opentrn.isa import enums
 from opentrn.isa.costs import vector_cost
-from opentrn.isa.generators import LANES, STREAMS
+from opentrn.isa.generators import seeded
 from opentrn.isa.spec import Broken, Cost, Use, instruction, of
-from opentrn.numerics.rng import Lfsr, Xorwow
 
 
 @instruction(
@@ -22,7 +21,8 @@ from opentrn.numerics.rng import Lfsr, Xorwow
 def set_rng_seed(src_seeds, name=None):
     """Seed the Vector Engine's random generator with the 32 bits of ``src_seeds``, a (1, 1) tile.
 
-    The same seed gives the same numbers from `rng` on the Vector Engine.
+    The same seed gives the same numbers from `rng` on the Vector Engine (and from `rand2` and `dropout`, which draw
+    from the same generator). ``src_seeds`` is an int32, uint32 or float32 tile in SBUF or PSUM.
     """
 
 
@@ -35,9 +35,7 @@ def _(use: Use) -> None:
 @set_rng_seed.meaning
 def _(use: Use) -> None:
     seed = int(use.src_seeds.raw().copy().view(np.uint32)[0, 0])
-    vector = enums.engine.vector
-    made = Lfsr.seeded(seed, LANES) if use.chip.nc_version < 4 else Xorwow.seeded(seed, LANES, STREAMS[vector])
-    use.core.generators[vector] = made
+    use.core.generators[use.engine] = seeded(use, seed)
 
 
 @set_rng_seed.cost
@@ -45,7 +43,10 @@ def _(use: Use) -> Cost:
     return vector_cost(use, 1, "cycles_per_element_fp32_copy")
 
 
-set_rng_seed.differ("How the seed reaches the 128 lanes is not public.")
+set_rng_seed.differ(
+    "How the seed reaches the 128 lanes is not public: here each lane starts from its own hash of it.",
+    "Whether dropout and rand2 draw from the generator that is seeded here is not public.",
+)
 
 
 @set_rng_seed.shown

@@ -11,7 +11,6 @@ from opentrn.isa.rules import same_tile
 from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of
 
 
-
 @instruction(
     operands={"dst": into(indirect=True), "src": of(indirect=True)},
     engines=(enums.engine.vector, enums.engine.scalar, enums.engine.gpsimd),

@@ -65,7 +65,9 @@ def _(use: Use) -> Native | None:
     if isinstance(use.src, (int, float)):
         return None
     # a dst that is not written yet keeps that state where nothing is copied, which only the meaning follows
-    return Native("tensor_copy_predicated", ("dst", "src", "predicate"), (int(use.reverse_pred),), roles=("inout", "in", "in"))
+    return Native(
+        "tensor_copy_predicated", ("dst", "src", "predicate"), (int(use.reverse_pred),), roles=("inout", "in", "in")
+    )
 
 
 @tensor_copy_predicated.cost

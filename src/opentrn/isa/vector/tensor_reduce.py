@@ -69,7 +69,9 @@ def _(use: Use) -> None:
     on_hardware(use, use.op)
     allowed = use.op.reduction or use.op.name in ("abs_max", "abs_min")
     if not allowed or use.op.name == "average":
-        raise Broken(f"nl.{use.op.name}", "a reduction operator: add, subtract, multiply, maximum, minimum, logical, bitwise")
+        raise Broken(
+            f"nl.{use.op.name}", "a reduction operator: add, subtract, multiply, maximum, minimum, logical, bitwise"
+        )
 
 
 @tensor_reduce.rule("c5", "documented", "bitvec reductions need integer tiles and no negate")

@@ -33,9 +33,7 @@ NOT_32_BIT_INTEGERS = frozenset(n for n, d in DTYPES.items() if d.kind != "packe
     engines=(enums.engine.vector,),
     page="nki.isa.tensor_scalar_cumulative (SDK 2.32)",
 )
-def tensor_scalar_cumulative(
-    dst, src, op0, op1, imm0, imm1=None, reduce_cmd=enums.reduce_cmd.reset_reduce, name=None
-):
+def tensor_scalar_cumulative(dst, src, op0, op1, imm0, imm1=None, reduce_cmd=enums.reduce_cmd.reset_reduce, name=None):
     """Compute ``r = (src[i] <op0> imm0) <op1> r`` along the free dimension; ``dst[i] = r``.
 
     r is the Vector Engine's accumulator register of the partition: reset to op1's neutral element (0 for subtract),

@@ -72,7 +72,9 @@ def _(use: Use) -> None:
 def _(use: Use) -> None:
     arithmetic_only(use.op0)
     on_hardware(use, use.op0)
-    if use.op0.name in UNARY and not (use.operand0 is None or (isinstance(use.operand0, (int, float)) and use.operand0 == 0)):
+    if use.op0.name in UNARY and not (
+        use.operand0 is None or (isinstance(use.operand0, (int, float)) and use.operand0 == 0)
+    ):
         raise Broken(f"nl.{use.op0.name} with operand {use.operand0}", "None or 0")
     if use.op0.name not in UNARY and use.operand0 is None:
         raise Broken(f"nl.{use.op0.name} without an operand", "a number or a (P, 1) tile")
@@ -93,7 +95,10 @@ def _(use: Use) -> None:
 @tensor_scalar_reduce.rule("c6", "documented", "reduce_init belongs to load_reduce, and only to it")
 def _(use: Use) -> None:
     if (use.reduce_cmd is enums.reduce_cmd.load_reduce) != (use.reduce_init is not None):
-        raise Broken(f"reduce_cmd={use.reduce_cmd.name}, reduce_init={use.reduce_init}", "load_reduce with reduce_init, or neither")
+        raise Broken(
+            f"reduce_cmd={use.reduce_cmd.name}, reduce_init={use.reduce_init}",
+            "load_reduce with reduce_init, or neither",
+        )
 
 
 @tensor_scalar_reduce.meaning
@@ -109,7 +114,9 @@ def _(use: Use) -> None:
 def _(use: Use) -> Cost:
     # v2.26.1 formula: one more initiation interval than tensor_scalar
     base = vector_cost(use, use.data.elements, tensor_scalar_rate(use.data, use.dst))
-    tail = use.chip.cost.vector.reduce_tail_min_ii * use.chip.cost.min_ii_cycles / use.chip.engines.vector.clock_hz * 1e9
+    tail = (
+        use.chip.cost.vector.reduce_tail_min_ii * use.chip.cost.min_ii_cycles / use.chip.engines.vector.clock_hz * 1e9
+    )
     return Cost(base.engine, base.busy_ns + tail, base.latency_ns, (*base.tiers, "inferred"))
 
 

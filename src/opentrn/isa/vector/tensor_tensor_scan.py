@@ -83,9 +83,7 @@ def _(m: SimpleNamespace) -> Any:
         tile = m.nl.load(x)
         ones = m.nl.ones(x.shape, dtype=x.dtype)
         result = m.nl.ndarray(x.shape, dtype=x.dtype, buffer=m.nl.sbuf)
-        m.nisa.tensor_tensor_scan(
-            dst=result, data0=ones, data1=tile, initial=0.0, op0=m.nl.multiply, op1=m.nl.add
-        )
+        m.nisa.tensor_tensor_scan(dst=result, data0=ones, data1=tile, initial=0.0, op0=m.nl.multiply, op1=m.nl.add)
         out = m.nl.ndarray(x.shape, dtype=x.dtype, buffer=m.nl.shared_hbm)
         m.nisa.dma_copy(dst=out, src=result)
         return out

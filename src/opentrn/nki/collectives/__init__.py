@@ -27,8 +27,11 @@ class ReplicaGroup(NKIObject):
 
 
 def _unmodelled(name: str) -> NoReturn:
-    raise UnsupportedError(f"nki.collectives.{name} is not modelled: opentrn runs one logical NeuronCore", site=user_site(2),
-                           hint="test the part of the kernel between collectives; nisa.sendrecv works between two cores")
+    raise UnsupportedError(
+        f"nki.collectives.{name} is not modelled: opentrn runs one logical NeuronCore",
+        site=user_site(2),
+        hint="test the part of the kernel between collectives; nisa.sendrecv works between two cores",
+    )
 
 
 def all_reduce(srcs: Any, dsts: Any, replica_group: Any, op: Any, priority: Any = None, name: Any = None) -> Any:
@@ -37,40 +40,49 @@ def all_reduce(srcs: Any, dsts: Any, replica_group: Any, op: Any, priority: Any 
 
 
 def all_gather(
-    srcs: Any, dsts: Any, replica_group: Any, collective_dim: Any,
-    priority: Any = None, name: Any = None
+    srcs: Any, dsts: Any, replica_group: Any, collective_dim: Any, priority: Any = None, name: Any = None
 ) -> Any:
     """Concatenate the tensors of all ranks on every rank."""
     _unmodelled("all_gather")
 
 
 def all_gather_v(
-    srcs: Any, dsts: Any, replica_group: Any, metadata_tensor: Any,
-    recv_counts_known: Any = False, has_rdispls: Any = False, priority: Any = None, name: Any = None
+    srcs: Any,
+    dsts: Any,
+    replica_group: Any,
+    metadata_tensor: Any,
+    recv_counts_known: Any = False,
+    has_rdispls: Any = False,
+    priority: Any = None,
+    name: Any = None,
 ) -> Any:
     """all_gather of tensors whose sizes are known at run time."""
     _unmodelled("all_gather_v")
 
 
 def reduce_scatter(
-    srcs: Any, dsts: Any, replica_group: Any, collective_dim: Any,
-    op: Any, priority: Any = None, name: Any = None
+    srcs: Any, dsts: Any, replica_group: Any, collective_dim: Any, op: Any, priority: Any = None, name: Any = None
 ) -> Any:
     """Reduce over all ranks; every rank gets its part."""
     _unmodelled("reduce_scatter")
 
 
 def all_to_all(
-    srcs: Any, dsts: Any, replica_group: Any, collective_dim: Any,
-    priority: Any = None, name: Any = None
+    srcs: Any, dsts: Any, replica_group: Any, collective_dim: Any, priority: Any = None, name: Any = None
 ) -> Any:
     """Part j of rank i goes to rank j as part i."""
     _unmodelled("all_to_all")
 
 
 def all_to_all_v(
-    srcs: Any, dsts: Any, replica_group: Any, metadata_tensor: Any,
-    recv_counts_known: Any = False, has_rdispls: Any = False, priority: Any = None, name: Any = None
+    srcs: Any,
+    dsts: Any,
+    replica_group: Any,
+    metadata_tensor: Any,
+    recv_counts_known: Any = False,
+    has_rdispls: Any = False,
+    priority: Any = None,
+    name: Any = None,
 ) -> Any:
     """all_to_all of parts whose sizes are known at run time."""
     _unmodelled("all_to_all_v")
@@ -82,24 +94,36 @@ def collective_permute(srcs: Any, dsts: Any, source_target_pairs: Any, priority:
 
 
 def collective_permute_implicit(
-    srcs_by_channel: Any, dsts_by_channel: Any, replica_group: Any, channel_ids: Any = (0,),
-    priority: Any = None, name: Any = None
+    srcs_by_channel: Any,
+    dsts_by_channel: Any,
+    replica_group: Any,
+    channel_ids: Any = (0,),
+    priority: Any = None,
+    name: Any = None,
 ) -> Any:
     """A permute along the ring of the group."""
     _unmodelled("collective_permute_implicit")
 
 
 def collective_permute_implicit_reduce(
-    srcs0_by_channel: Any, srcs1_by_channel: Any, dsts_by_channel: Any, replica_group: Any,
-    op: Any, channel_ids: Any = (0,), priority: Any = None, name: Any = None
+    srcs0_by_channel: Any,
+    srcs1_by_channel: Any,
+    dsts_by_channel: Any,
+    replica_group: Any,
+    op: Any,
+    channel_ids: Any = (0,),
+    priority: Any = None,
+    name: Any = None,
 ) -> Any:
     """A permute along the ring that reduces on the way."""
     _unmodelled("collective_permute_implicit_reduce")
 
 
 def collective_permute_implicit_current_processing_rank_id(
-    iteration_id: Any, replica_group: Any, channel_id: Any = 0, name: Any = None,
-    
+    iteration_id: Any,
+    replica_group: Any,
+    channel_id: Any = 0,
+    name: Any = None,
 ) -> Any:
     """The rank whose data an iteration of the implicit permute handles."""
     _unmodelled("collective_permute_implicit_current_processing_rank_id")

@@ -46,8 +46,13 @@ def translate(function: str, keywords: dict[str, Any], parameters: list[str]) ->
         old = tables.get((function, keyword)) or tables.get(("*", keyword))
         if old is None:
             near = difflib.get_close_matches(keyword, parameters, n=2)
-            raise LaunchError(f"{function}() has no parameter {keyword!r}", site=user_site(2), got=f"{keyword}={value!r}"[:100],
-                              expected=", ".join(parameters), hint=f"did you mean {' or '.join(near)}?" if near else None)
+            raise LaunchError(
+                f"{function}() has no parameter {keyword!r}",
+                site=user_site(2),
+                got=f"{keyword}={value!r}"[:100],
+                expected=", ".join(parameters),
+                hint=f"did you mean {' or '.join(near)}?" if near else None,
+            )
         site = user_site(2)
         text = f"{function}({keyword}=...) is the spelling of NKI before {old.until}: {old.advice}"
         warnings.warn_explicit(text, DeprecationWarning, site.file if site else "<kernel>", site.line if site else 0)

@@ -17,7 +17,9 @@ class NKIFrontend:
 class ParserFrontend(NKIFrontend):
     """Stands for the parser front end."""
 
-    def compile(self, kernel: Any, *, inputs: dict[str, Any], target: str = "trn2", lnc: int = 1, **_unused: Any) -> Any:
+    def compile(
+        self, kernel: Any, *, inputs: dict[str, Any], target: str = "trn2", lnc: int = 1, **_unused: Any
+    ) -> Any:
         """Run ``kernel[lnc](**inputs)`` on `target`; ``outputs`` of what comes back are its results."""
         report = run(simulate(kernel)[lnc], target=target)(**inputs)
         return SimpleNamespace(outputs=report.results, module=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from opentrn.errors import NkiValidationError
 from opentrn.isa.enums import (
     dge_mode,
@@ -38,6 +40,11 @@ def get_nc_sub_version() -> int:
 
 
 globals().update(FUNCTIONS)
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
+
 
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "NKIObject",

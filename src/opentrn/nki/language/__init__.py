@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from typing import TYPE_CHECKING, Any
 
 from opentrn.isa.enums import MemoryRegion
 from opentrn.nki.language import dtypes
@@ -23,4 +24,8 @@ hbm = private_hbm
 
 # public kernels of NKI 0.2 and 0.3 write nl.range and nl.bool
 range = builtins.range
-bool = bool_  # type: ignore[name-defined]  # noqa: A001, F405
+bool = bool_  # type: ignore[name-defined]  # noqa: F405
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...

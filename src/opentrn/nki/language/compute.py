@@ -50,7 +50,9 @@ def binary(name: str, x: Any, y: Any, dtype: Any) -> Any:
         return _simulated(name, x, y, dtype)
     tile = x if isinstance(x, View) else y
     if not isinstance(tile, View):
-        raise LaunchError(f"nl.{name} of two numbers", site=user_site(3), got=f"{x!r}, {y!r}", expected="at least one tile")
+        raise LaunchError(
+            f"nl.{name} of two numbers", site=user_site(3), got=f"{x!r}, {y!r}", expected="at least one tile"
+        )
     out = ndarray(tile.shape, dtype or tile.dtype)
     if isinstance(x, View) and isinstance(y, View):
         nisa.tensor_tensor(out, x, y, _op(name))
@@ -62,7 +64,9 @@ def binary(name: str, x: Any, y: Any, dtype: Any) -> Any:
 
 
 def _simulated(name: str, x: Any, y: Any, dtype: Any) -> Any:
-    warnings.warn(f"nl.{name} has no hardware instruction: it runs here, and does not compile for Trainium", stacklevel=4)
+    warnings.warn(
+        f"nl.{name} has no hardware instruction: it runs here, and does not compile for Trainium", stacklevel=4
+    )
     tile = x if isinstance(x, View) else y
     left, right = (v if isinstance(v, View) else full(tile.shape, float(v), "float32") for v in (x, y))
     quotient = binary("multiply", left, unary("reciprocal", right, "float32"), "float32")
@@ -113,7 +117,9 @@ def _rounded(x: Any) -> Any:
 def _whole(x: Any, dtype: Any, compare: str, step: float) -> Any:
     """floor (greater, -1) or ceil (less, +1): the rounded value, moved where it overshot; large values stay."""
     nearest = _rounded(x)
-    moved = binary("add", nearest, _scaled(binary(compare, nearest, x, "float32"), "float32", "multiply", step), "float32")
+    moved = binary(
+        "add", nearest, _scaled(binary(compare, nearest, x, "float32"), "float32", "multiply", step), "float32"
+    )
     large = _scaled(unary("abs", x, "float32"), "uint8", "greater_equal", 2.0**23)
     nisa.tensor_copy_predicated(moved, _copy(x, "float32"), large)
     return moved if moved.dtype == dtype else _copy(moved, dtype)

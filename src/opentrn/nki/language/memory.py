@@ -26,8 +26,11 @@ __all__ = [
 
 def _recorder(what: str) -> Recorder:
     if ACTIVE.recorder is None:
-        raise LaunchError(f"nl.{what} was called outside a kernel", site=user_site(2),
-                          hint="decorate the function with @nki.jit and call it, or use nki.simulate(function)(...)")
+        raise LaunchError(
+            f"nl.{what} was called outside a kernel",
+            site=user_site(2),
+            hint="decorate the function with @nki.jit and call it, or use nki.simulate(function)(...)",
+        )
     return ACTIVE.recorder
 
 
@@ -39,8 +42,12 @@ def _region(buffer: Any) -> MemoryRegion:
     try:
         return member(buffer, MemoryRegion)
     except Broken as why:
-        raise LaunchError("nl.ndarray buffer", site=user_site(2), got=why.got,
-                          expected="nl.sbuf, nl.psum, nl.hbm, nl.private_hbm or nl.shared_hbm") from None
+        raise LaunchError(
+            "nl.ndarray buffer",
+            site=user_site(2),
+            got=why.got,
+            expected="nl.sbuf, nl.psum, nl.hbm, nl.private_hbm or nl.shared_hbm",
+        ) from None
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
@@ -68,7 +75,12 @@ class ndarray(metaclass=_Allocating):
     """
 
     def __new__(  # type: ignore[misc]
-        cls, shape: Sequence[int], dtype: Any, buffer: Any = MemoryRegion.sbuf, name: str | None = "", address: Any = None
+        cls,
+        shape: Sequence[int],
+        dtype: Any,
+        buffer: Any = MemoryRegion.sbuf,
+        name: str | None = "",
+        address: Any = None,
     ) -> NkiTensor:
         core = _recorder("ndarray").state
         sizes, region, kind = _shape(shape), _region(buffer), dtype_of(dtype)
@@ -79,21 +91,31 @@ class ndarray(metaclass=_Allocating):
 
 def _check_partitions(sizes: tuple[int, ...], region: MemoryRegion, partitions: int) -> None:
     if region.on_chip and sizes[0] > partitions:
-        raise ViewError(f"nl.ndarray in {region.value}", site=user_site(2), got=f"{sizes[0]} partitions of shape {sizes}",
-                        expected=f"at most {partitions} (the first dimension is the partition)",
-                        hint="tile the first dimension")
+        raise ViewError(
+            f"nl.ndarray in {region.value}",
+            site=user_site(2),
+            got=f"{sizes[0]} partitions of shape {sizes}",
+            expected=f"at most {partitions} (the first dimension is the partition)",
+            hint="tile the first dimension",
+        )
 
 
 def _place(address: Any, region: MemoryRegion) -> tuple[int, int] | None:
     if address is None:
         return None
     if not region.on_chip or not isinstance(address, Sequence) or len(address) != 2:
-        raise AddressError("nl.ndarray address", site=user_site(2), got=f"{address!r} in {region.value}",
-                           expected="(partition, byte offset) of a tensor in SBUF or PSUM")
+        raise AddressError(
+            "nl.ndarray address",
+            site=user_site(2),
+            got=f"{address!r} in {region.value}",
+            expected="(partition, byte offset) of a tensor in SBUF or PSUM",
+        )
     return int(address[0]), int(address[1])
 
 
-def full(shape: Sequence[int], fill_value: Any, dtype: Any, buffer: Any = MemoryRegion.sbuf, name: str = "") -> NkiTensor:
+def full(
+    shape: Sequence[int], fill_value: Any, dtype: Any, buffer: Any = MemoryRegion.sbuf, name: str = ""
+) -> NkiTensor:
     """A new tensor filled with one value."""
     made = ndarray(shape, dtype, buffer, name)
     assign(made, fill_value)
@@ -161,7 +183,9 @@ def shared_constant(constant: Any) -> NkiTensor:
     array = np.load(constant, allow_pickle=False) if isinstance(constant, (str, bytes)) else np.asarray(constant)
     kind = dtype_of(array.dtype)
     if not array.ndim or not array.size:
-        raise ViewError("nl.shared_constant", site=user_site(), got=f"shape {array.shape}", expected="at least one element")
+        raise ViewError(
+            "nl.shared_constant", site=user_site(), got=f"shape {array.shape}", expected="at least one element"
+        )
     storage = core.new_tensor(array.shape, kind, MemoryRegion.shared_hbm, "constant", None, user_site())
     made = NkiTensor.whole(storage)
     core.fill(made, array)

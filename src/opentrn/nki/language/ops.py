@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentrn.nki.language.compute import BINARY, UNARY, binary, unary
 
@@ -46,5 +46,10 @@ def _unary(name: str, text: str) -> Callable[..., Any]:
 
 globals().update({name: _binary(name, text) for name, text in BINARY.items()})
 globals().update({name: _unary(name, text) for name, text in UNARY.items()})
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
+
+
 equal, maximum = globals()["equal"], globals()["maximum"]
 average, bypass, prelu = _Marker("average"), _Marker("bypass"), _Marker("prelu")

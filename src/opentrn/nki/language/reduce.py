@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 from opentrn.errors import ViewError
@@ -15,14 +15,18 @@ from opentrn.program.view import View
 
 __all__ = ["all", "max", "mean", "min", "prod", "rms_norm", "softmax", "sum", "var"]
 
-_product = prod
-
 
 def _axes(x: View, axis: Any) -> list[int]:
-    asked = sorted((n % x.ndim if -x.ndim <= n < x.ndim else n) for n in (axis if isinstance(axis, Sequence) else [axis]))
+    asked = sorted(
+        (n % x.ndim if -x.ndim <= n < x.ndim else n) for n in (axis if isinstance(axis, Sequence) else [axis])
+    )
     if not asked or asked != list(range(x.ndim - len(asked), x.ndim)) or asked[0] == 0:
-        raise ViewError("reduction axis", site=user_site(3), got=f"axis={axis} of {x.shape}",
-                        expected="the last free dimension or dimensions (never the partition)")
+        raise ViewError(
+            "reduction axis",
+            site=user_site(3),
+            got=f"axis={axis} of {x.shape}",
+            expected="the last free dimension or dimensions (never the partition)",
+        )
     return asked
 
 
@@ -57,7 +61,7 @@ def prod(x: View, axis: Any, dtype: Any = None, keepdims: bool = False) -> Any:
 
 def mean(x: View, axis: Any, dtype: Any = None, keepdims: bool = False) -> Any:
     """The mean over the last free dimension or dimensions."""
-    count = _product(x.shape[n] for n in _axes(x, axis))
+    count = math.prod(x.shape[n] for n in _axes(x, axis))
     total = _reduce(ops.add, x, axis, "float32", keepdims)
     out = ndarray(total.shape, dtype or x.dtype)
     nisa.tensor_scalar(dst=out, data=total, op0=ops.multiply, operand0=1.0 / count)
@@ -67,13 +71,18 @@ def mean(x: View, axis: Any, dtype: Any = None, keepdims: bool = False) -> Any:
 def var(x: View, axis: Any, dtype: Any = None, keepdims: bool = False) -> Any:
     """The (population) variance over the last free dimension or dimensions."""
     axes = _axes(x, axis)
-    groups = _product(x.shape[1 : axes[0]])
+    groups = math.prod(x.shape[1 : axes[0]])
     centred = ndarray(x.shape, "float32")
     average = mean(x, axis, "float32", keepdims)
-    flat, means = x.reshape((x.shape[0], groups, -1)) if x.is_contiguous() else _dense(x, groups), average.reshape((x.shape[0], groups))
+    flat, means = (
+        x.reshape((x.shape[0], groups, -1)) if x.is_contiguous() else _dense(x, groups),
+        average.reshape((x.shape[0], groups)),
+    )
     target = centred.reshape((x.shape[0], groups, -1))
     for group in range(groups):
-        nisa.tensor_scalar(dst=target[:, group, :], data=flat[:, group, :], op0=ops.subtract, operand0=means[:, group : group + 1])
+        nisa.tensor_scalar(
+            dst=target[:, group, :], data=flat[:, group, :], op0=ops.subtract, operand0=means[:, group : group + 1]
+        )
     squares = ndarray(x.shape, "float32")
     nisa.tensor_tensor(dst=squares, data1=centred, data2=centred, op=ops.multiply)
     return mean(squares, axis, dtype or x.dtype, keepdims)
@@ -95,7 +104,7 @@ def all(x: View, axis: Any, dtype: Any = None) -> Any:
 def softmax(x: View, axis: Any = -1, dtype: Any = None) -> Any:
     """exp(x - max) / sum over the last free dimension or dimensions."""
     axes = _axes(x, axis)
-    groups = _product(x.shape[1 : axes[0]])
+    groups = math.prod(x.shape[1 : axes[0]])
     source = x.reshape((x.shape[0], groups, -1)) if x.is_contiguous() else _dense(x, groups)
     out = ndarray(x.shape, dtype or x.dtype)
     target = out.reshape((x.shape[0], groups, -1))

@@ -34,8 +34,12 @@ def broadcast_to(x: View, shape: Sequence[int], dtype: Any = None) -> Any:
     """A tile of `shape` with `x` repeated along its dimensions of size 1; `x` itself when nothing changes."""
     wanted = tuple(shape)
     if len(wanted) != x.ndim or any(n not in (m, 1) and m != n for n, m in zip(x.shape, wanted, strict=True)):
-        raise ViewError("broadcast_to", site=user_site(), got=f"{x.shape} to {wanted}",
-                        expected="the same rank, each size equal or 1")
+        raise ViewError(
+            "broadcast_to",
+            site=user_site(),
+            got=f"{x.shape} to {wanted}",
+            expected="the same rank, each size equal or 1",
+        )
     if wanted == x.shape and (dtype is None or dtype_of(dtype).name == x.dtype):
         return x
     out = ndarray(wanted, dtype or x.dtype)
@@ -108,7 +112,9 @@ def load_transpose2d(src: View, dtype: Any = None) -> Any:
 def gather_flattened(data: View, indices: View, axis: int = 0, dtype: Any = None) -> Any:
     """For each index of each partition, that element of the partition's flattened free dimensions."""
     if axis not in (0, 1):
-        raise UnsupportedError(f"nl.gather_flattened(axis={axis})", site=user_site(), hint="axis 0 or 1: within a partition")
+        raise UnsupportedError(
+            f"nl.gather_flattened(axis={axis})", site=user_site(), hint="axis 0 or 1: within a partition"
+        )
     index: Any = indices
     if indices.dtype != "uint32":
         index = ndarray(indices.shape, "uint32")

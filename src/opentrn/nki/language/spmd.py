@@ -49,8 +49,13 @@ def ds(start: Any, size: int) -> slice | DynamicSlice:
 
 def _static(start: Any, stop: Any, step: int) -> range:
     if any(isinstance(v, (View, VirtualRegister)) for v in (start, stop, step)):
-        raise LaunchError("a static range over a run-time bound", site=user_site(2), got="a register or tensor",
-                          expected="integers", hint="use nl.fori_loop or nl.dynamic_range")
+        raise LaunchError(
+            "a static range over a run-time bound",
+            site=user_site(2),
+            got="a register or tensor",
+            expected="integers",
+            hint="use nl.fori_loop or nl.dynamic_range",
+        )
     return range(start) if stop is None else range(start, stop, step)
 
 
