@@ -22,7 +22,8 @@ std::shared_ptr<Storage> allocate(int64_t nbytes) {
 
 // Entries equal to 1, eight at a time: of the values 0, 1 and 2 only 1 has its lowest bit set.
 int64_t count_written(const uint8_t* shadow, int64_t count) {
-    constexpr uint64_t lowest_bits = 0x0101010101010101u, even_bytes = 0x00ff00ff00ff00ffu, sum_words = 0x0001000100010001u;
+    constexpr uint64_t lowest_bits = 0x0101010101010101u, even_bytes = 0x00ff00ff00ff00ffu,
+                       sum_words = 0x0001000100010001u;
     constexpr int64_t words_per_flush = 255;  // each byte counter stays below 256
     int64_t written = 0, i = 0;
     while (i + 8 <= count) {
@@ -69,7 +70,8 @@ void Block::mark_all() { set_state(State::written); }
 void Block::count_units() { written_units = count_written(shadow->data, units()); }
 
 void Block::refine(int64_t smaller_unit) {
-    if (smaller_unit < 1 || unit % smaller_unit) throw std::invalid_argument("refine: the new unit must divide the old");
+    if (smaller_unit < 1 || unit % smaller_unit)
+        throw std::invalid_argument("refine: the new unit must divide the old");
     if (smaller_unit == unit) return;
     int64_t factor = unit / smaller_unit, old_units = units();
     auto coarse = std::move(shadow);

@@ -10,9 +10,11 @@ namespace opentrn {
 // Bytes with one owner among many readers: numpy views keep it alive after the Block has let go.
 struct Storage {
     uint8_t* data = nullptr;
-    void* owner = nullptr;                  // a Python object that lends the bytes, or
+    void* owner = nullptr;  // a Python object that lends the bytes, or
     void (*free)(Storage& storage) = nullptr;
-    ~Storage() { if (free) free(*this); }
+    ~Storage() {
+        if (free) free(*this);
+    }
 };
 
 enum class State : int { untouched = 0, partial = 1, written = 2 };
@@ -24,14 +26,14 @@ public:
     Block(int64_t nbytes, int64_t unit);
     Block(std::shared_ptr<Storage> bytes, int64_t nbytes, int64_t unit);
 
-    int64_t nbytes, unit;                   // unit: bytes per entry of the shadow
+    int64_t nbytes, unit;  // unit: bytes per entry of the shadow
     State state = State::untouched;
     std::shared_ptr<Storage> bytes;
-    std::shared_ptr<Storage> shadow;        // nullptr unless partial or asked for
+    std::shared_ptr<Storage> shadow;  // nullptr unless partial or asked for
 
     uint8_t* data() const { return bytes ? bytes->data : nullptr; }
     int64_t units() const { return nbytes / unit; }
-    void need_shadow();                     // creates it from the state
+    void need_shadow();  // creates it from the state
     void forget_count() { written_units = unknown; }
     void set_state(State state);
     void refine(int64_t smaller_unit);
@@ -43,7 +45,7 @@ public:
 
 private:
     static constexpr int64_t unknown = -1;
-    int64_t written_units = 0;              // entries equal to 1; unknown after Python has had the shadow in hand
+    int64_t written_units = 0;  // entries equal to 1; unknown after Python has had the shadow in hand
     void count_units();
     void mark_all();
 };

@@ -4,11 +4,13 @@
 
 namespace opentrn {
 
+// clang-format off
 enum class DType : uint8_t {
     float32 = 0, bfloat16, float16, float8_e4m3, float8_e5m2, float8_e4m3fn,
     int32, uint32, int16, uint16, int8, uint8, boolean,
     tfloat32, float8_e8m0fnu, packed4_a, packed4_b, packed2,
 };
+// clang-format on
 
 constexpr int dtype_count = 18;
 constexpr int item_sizes[dtype_count] = {4, 2, 2, 1, 1, 1, 4, 4, 2, 2, 1, 1, 1, 4, 1, 4, 4, 2};

@@ -11,7 +11,8 @@ Footprint footprint_of(int rank, const int64_t* shape, const int64_t* step, int6
 // Whether two views at these addresses may share a byte; exact for views cut from a common row pitch, else cautious.
 bool may_overlap(const Footprint& a, int64_t a_address, const Footprint& b, int64_t b_address);
 
-// Calls body(first_byte, byte_count) for each dense run, offsets from the start of the Block; stops when it returns false.
+// Calls body(first_byte, byte_count) for each dense run, offsets from the start of the Block; stops when it returns
+// false.
 template <class Body> bool for_each_run(const Footprint& footprint, int64_t offset, Body&& body) {
     int64_t index[max_axes] = {};
     int64_t at = offset + footprint.low;

@@ -64,8 +64,8 @@ std::optional<Plan> plan(nb::str opcode, nb::handle operands, nb::handle ints, n
     Signature signature{opcode.c_str(), {}, numbers<int64_t>(ints), numbers<double>(floats)};
     for (nb::handle operand : operands) {
         auto fields = nb::cast<nb::tuple>(operand);
-        signature.operands.push_back({nb::cast<int>(fields[0]), numbers<int64_t>(fields[1]), numbers<int64_t>(fields[2]),
-                                      nb::borrow<nb::str>(fields[3]).c_str()});
+        signature.operands.push_back({nb::cast<int>(fields[0]), numbers<int64_t>(fields[1]),
+                                      numbers<int64_t>(fields[2]), nb::borrow<nb::str>(fields[3]).c_str()});
     }
     return compile(signature, kernels_of(level));
 }
@@ -128,29 +128,39 @@ NB_MODULE(_native, m) {
     m.doc() = "The native executor of opentrn.";
     nb::class_<Block>(m, "Block", "The bytes of one tensor and the shadow of what was written.")
         .def(nb::init<int64_t, int64_t>(), "nbytes"_a, "unit"_a)
-        .def_static("wrap", &wrap, nb::arg("array").noconvert(), "unit"_a, "A fully written Block over an existing writable numpy buffer.")
+        .def_static("wrap", &wrap, nb::arg("array").noconvert(), "unit"_a,
+                    "A fully written Block over an existing writable numpy buffer.")
         .def_ro("nbytes", &Block::nbytes)
         .def_ro("unit", &Block::unit)
         .def_prop_ro("array", &array_of, nb::rv_policy::reference, "The bytes, as a uint8 numpy view.")
         .def_prop_ro("shadow", &shadow_of, nb::rv_policy::reference,
                      "One uint8 per unit: 0 never written, 1 written, 2 clobbered. Ask again after the Block was used.")
-        .def_prop_rw("state", [](const Block& self) { return static_cast<int>(self.state); },
-                     [](Block& self, int state) {
-                         if (state < 0 || state > 2) throw nb::value_error("state must be 0, 1 or 2");
-                         self.set_state(static_cast<State>(state));
-                     }, "0 nothing written, 1 partly, 2 all written.")
+        .def_prop_rw(
+            "state", [](const Block& self) { return static_cast<int>(self.state); },
+            [](Block& self, int state) {
+                if (state < 0 || state > 2) throw nb::value_error("state must be 0, 1 or 2");
+                self.set_state(static_cast<State>(state));
+            },
+            "0 nothing written, 1 partly, 2 all written.")
         .def("refine", &Block::refine, "unit"_a, "Keeps the shadow at a smaller unit.")
         .def("release", &Block::release, "Lets go of the bytes; numpy views already handed out keep them.");
-    nb::class_<Plan>(m, "Plan", "A compiled instruction signature.")
-        .def_prop_ro("opcode", [](const Plan& self) { return self.instruction->name; });
+    nb::class_<Plan>(m, "Plan", "A compiled instruction signature.").def_prop_ro("opcode", [](const Plan& self) {
+        return self.instruction->name;
+    });
     m.def("plan", &plan, "opcode"_a, "operands"_a, "ints"_a, "floats"_a, "level"_a = nb::none(),
           "A Plan, or None when Python has to compute it.");
-    m.def("run", &run, "batch"_a, "begin"_a, "end"_a, "Executes batch[begin:end]; the index of the first not executed.");
-    m.def("cpu_level", [] { return usable_kernels().front()->level; }, "The level plans use by default: v2, v3, v4 or base.");
-    m.def("cpu_levels", [] {
-        nb::list levels;
-        for (const Kernels* usable : usable_kernels()) levels.append(usable->level);
-        return levels;
-    }, "The levels this processor can run, best first.");
+    m.def("run", &run, "batch"_a, "begin"_a, "end"_a,
+          "Executes batch[begin:end]; the index of the first not executed.");
+    m.def(
+        "cpu_level", [] { return usable_kernels().front()->level; },
+        "The level plans use by default: v2, v3, v4 or base.");
+    m.def(
+        "cpu_levels",
+        [] {
+            nb::list levels;
+            for (const Kernels* usable : usable_kernels()) levels.append(usable->level);
+            return levels;
+        },
+        "The levels this processor can run, best first.");
     m.def("version", [] { return OPENTRN_VERSION; }, "The version this module was built from.");
 }

@@ -7,7 +7,10 @@
 
 namespace opentrn {
 
-#define OPENTRN_DECLARE(level) namespace level { extern const Kernels kernels; }
+#define OPENTRN_DECLARE(level)    \
+    namespace level {             \
+    extern const Kernels kernels; \
+    }
 #ifdef OPENTRN_HAS_v2
 OPENTRN_DECLARE(v2)
 OPENTRN_DECLARE(v3)
@@ -55,9 +58,8 @@ Axes merged(int rank, const int64_t* shape, const int64_t* step, int64_t size) {
 
 bool same_addresses(const OperandPlan& a, const OperandPlan& b) {
     if (a.size != b.size || a.flat.rank != b.flat.rank) return false;
-    return std::equal(a.flat.axis, a.flat.axis + a.flat.rank, b.flat.axis, [](const Axis& x, const Axis& y) {
-        return x.count == y.count && x.step == y.step;
-    });
+    return std::equal(a.flat.axis, a.flat.axis + a.flat.rank, b.flat.axis,
+                      [](const Axis& x, const Axis& y) { return x.count == y.count && x.step == y.step; });
 }
 
 bool repeats_elements(const OperandPlan& operand) {

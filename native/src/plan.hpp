@@ -36,18 +36,18 @@ struct Footprint {
 
 struct OperandPlan {
     DType dtype;
-    int size;           // bytes per element
+    int size;  // bytes per element
     bool reads, writes;
-    int64_t rows;       // P: the first dimension
-    int64_t row_step;   // bytes
-    int64_t cols;       // F: product of the other dimensions
-    Axes flat;          // all dimensions
-    Axes row;           // all but the first
-    Axes spread;        // a (P, 1) operand repeated along the columns of operand 0
+    int64_t rows;      // P: the first dimension
+    int64_t row_step;  // bytes
+    int64_t cols;      // F: product of the other dimensions
+    Axes flat;         // all dimensions
+    Axes row;          // all but the first
+    Axes spread;       // a (P, 1) operand repeated along the columns of operand 0
     int64_t shape[max_axes], step[max_axes];
     int rank;
     Footprint footprint;
-    bool like_dst;      // same element addresses as operand 0, in the same order, when the offsets are equal
+    bool like_dst;  // same element addresses as operand 0, in the same order, when the offsets are equal
 };
 
 enum class Coverage : uint8_t { none, all, mixed };
@@ -64,8 +64,8 @@ struct Arguments {
 struct Plan;
 struct Instruction {
     const char* name;
-    bool elementwise;                     // reads element i before it writes element i and nothing else: in place is safe
-    bool (*accept)(Plan& plan);           // false: not native, Python runs the meaning
+    bool elementwise;            // reads element i before it writes element i and nothing else: in place is safe
+    bool (*accept)(Plan& plan);  // false: not native, Python runs the meaning
     void (*execute)(const Plan& plan, const Arguments& arguments);
 };
 
@@ -78,7 +78,7 @@ struct Plan {
     int float_count;
     double floats[max_floats];
     bool accumulates_by_shadow;
-    const void* kernel[4];                // chosen by accept()
+    const void* kernel[4];  // chosen by accept()
 };
 
 struct Kernels {

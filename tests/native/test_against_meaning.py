@@ -39,10 +39,8 @@ def run(opcode, target, inputs, ints=(), floats=()):
 @pytest.mark.parametrize("target", VALUED, ids=str)
 @pytest.mark.parametrize("source", VALUED, ids=str)
 def test_casts(source, target):
-    if source.kind == "bool":
-        data = RNG.integers(0, 2, 1000).astype(np.uint8)
-    else:
-        data = convert(FLOATS, DTYPES["float32"], source)
+    is_bool = source.kind == "bool"
+    data = RNG.integers(0, 2, 1000).astype(np.uint8) if is_bool else convert(FLOATS, DTYPES["float32"], source)
     assert np.array_equal(bits(run("copy", target, [(data, source)])), bits(convert(data, source, target)))
 
 
@@ -74,7 +72,7 @@ def is_native(function):
     return native.plan("activation", operands, [function.code, 0, 0], [1.0, 0.0]) is not None
 
 
-@pytest.mark.parametrize("function", filter(is_native, ACTIVATIONS.values()), ids=lambda f: f.name)
+@pytest.mark.parametrize("function", [f for f in ACTIVATIONS.values() if is_native(f)], ids=lambda f: f.name)
 def test_activations_within_a_few_units(function):
     held = DTYPES["float32"]
     x = np.clip(FLOATS[20_000:] * 4, *function.valid) if function.name != "reciprocal" else FLOATS[20_000:]

@@ -2,10 +2,12 @@
 // Two roundings before f, one to dst. ints = [f, has bias vector, has scale vector], floats = [scale, bias].
 namespace activation {
 
+// clang-format off
 enum class Function : int {
-    copy = 0, square, sigmoid, relu, prelu, gelu, gelu_dx, gelu_tanh, gelu_sigmoid, gelu_sigmoid_dx, silu, silu_dx, tanh,
-    softplus, mish, erf, erf_dx, exp, log, sin, arctan, sqrt, rsqrt, reciprocal, sign, abs,
+    copy = 0, square, sigmoid, relu, prelu, gelu, gelu_dx, gelu_tanh, gelu_sigmoid, gelu_sigmoid_dx, silu, silu_dx,
+    tanh, softplus, mish, erf, erf_dx, exp, log, sin, arctan, sqrt, rsqrt, reciprocal, sign, abs,
 };
+// clang-format on
 constexpr int function_count = 26;
 
 template <Function f> OPENTRN_INLINE float apply(float x) {
@@ -36,6 +38,7 @@ template <Function f> void apply_row(float* values, int64_t count) {
 }
 
 static Row row_of(int64_t code) {
+    // clang-format off
 #define OPENTRN_CASE(name) case Function::name: return apply_row<Function::name>;
     if (code < 0 || code >= function_count) return nullptr;
     switch (static_cast<Function>(code)) {
@@ -46,6 +49,7 @@ static Row row_of(int64_t code) {
         default: return nullptr;
     }
 #undef OPENTRN_CASE
+    // clang-format on
 }
 
 inline int bias_operand(const Plan& plan) { return plan.ints[1] ? 2 : -1; }

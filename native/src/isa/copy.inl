@@ -10,9 +10,8 @@ inline bool bits_agree(DType dst, DType src) {
 static void move_bits(const Plan& plan, const Arguments& arguments) {
     Stream streams[] = {flat_stream(plan, arguments, 0), flat_stream(plan, arguments, 1)};
     int64_t size = plan.operand[0].size;
-    walk_streams(streams, [size](int64_t count, uint8_t** at) {
-        memmove(at[0], at[1], static_cast<size_t>(count * size));
-    });
+    walk_streams(streams,
+                 [size](int64_t count, uint8_t** at) { memmove(at[0], at[1], static_cast<size_t>(count * size)); });
 }
 
 static void convert(const Plan& plan, const Arguments& arguments) {

@@ -1,5 +1,5 @@
-// iota(dst), ints = [offset, channel multiplier, n, n pairs of step and count]: dst[p, i...] = offset + p * multiplier + sum(i * step).
-// 32-bit wraparound integers; other types than int32 and uint32 are reached through float32.
+// iota(dst), ints = [offset, channel multiplier, n, n pairs of step and count]: dst[p, i...] = offset + p * multiplier
+// + sum(i * step). 32-bit wraparound integers; other types than int32 and uint32 are reached through float32.
 namespace iota {
 
 constexpr int64_t max_pattern = 4;

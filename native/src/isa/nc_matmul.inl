@@ -1,9 +1,10 @@
-// nc_matmul(dst, stationary, moving), ints = [accumulate, is_transpose]: dst (M, N) = or += stationary (K, M)^T @ moving (K, N).
-// accumulate: 0 overwrites, 1 adds, -1 adds where dst was written before. A bfloat16 dst is read, added to and rounded.
+// nc_matmul(dst, stationary, moving), ints = [accumulate, is_transpose]: dst (M, N) = or += stationary (K, M)^T @
+// moving (K, N). accumulate: 0 overwrites, 1 adds, -1 adds where dst was written before. A bfloat16 dst is read, added
+// to and rounded.
 namespace nc_matmul {
 
-constexpr int64_t max_depth = 128;         // K: the rows of the systolic array
-constexpr int64_t max_stationary = 128;    // M
+constexpr int64_t max_depth = 128;       // K: the rows of the systolic array
+constexpr int64_t max_stationary = 128;  // M
 constexpr int64_t packed_columns = (max_stationary + tile_rows - 1) / tile_rows * tile_rows;
 
 static bool accept(Plan& plan) {
@@ -45,15 +46,15 @@ struct Target {
 
     const OperandPlan& view() const { return plan.operand[0]; }
     bool uniform() const { return plan.ints[0] >= 0 || arguments.dst_coverage != Coverage::mixed; }
-    bool adds_everywhere() const { return plan.ints[0] == 1 || (plan.ints[0] < 0 && arguments.dst_coverage == Coverage::all); }
+    bool adds_everywhere() const {
+        return plan.ints[0] == 1 || (plan.ints[0] < 0 && arguments.dst_coverage == Coverage::all);
+    }
     bool adds_at(const uint8_t* at) const {
         if (uniform()) return adds_everywhere();
         return arguments.dst_shadow[(arguments.dst_offset + (at - arguments.data[0])) / arguments.dst_unit] == 1;
     }
     // Whether a whole tile can be stored from registers.
-    bool takes_tiles() const {
-        return uniform() && view().dtype == DType::float32 && view().row.run == view().cols;
-    }
+    bool takes_tiles() const { return uniform() && view().dtype == DType::float32 && view().row.run == view().cols; }
 };
 
 // dst[row, begin : begin + count] = or += sums; sums is overwritten.

@@ -11,20 +11,23 @@ static bool accept(Plan& plan) {
 constexpr int64_t tile = 32;
 
 // One tile through L1; `from` and `to` have any row and element steps.
-template <class T> void transpose_tile(const uint8_t* from, int64_t from_row, int64_t from_step, uint8_t* to, int64_t to_row,
-                                       int64_t to_step, int64_t rows, int64_t cols) {
+template <class T>
+void transpose_tile(const uint8_t* from, int64_t from_row, int64_t from_step, uint8_t* to, int64_t to_row,
+                    int64_t to_step, int64_t rows, int64_t cols) {
     for (int64_t c = 0; c < cols; c++) {
-        for (int64_t r = 0; r < rows; r++) memcpy(to + c * to_row + r * to_step, from + r * from_row + c * from_step, sizeof(T));
+        for (int64_t r = 0; r < rows; r++)
+            memcpy(to + c * to_row + r * to_step, from + r * from_row + c * from_step, sizeof(T));
     }
 }
 
-template <class T> static void transpose(const OperandPlan& src, const uint8_t* from, const OperandPlan& dst, uint8_t* to) {
+template <class T>
+static void transpose(const OperandPlan& src, const uint8_t* from, const OperandPlan& dst, uint8_t* to) {
     int64_t from_step = src.row.axis[0].step, to_step = dst.row.axis[0].step;
     for (int64_t r = 0; r < src.rows; r += tile) {
         for (int64_t c = 0; c < src.cols; c += tile) {
             transpose_tile<T>(from + r * src.row_step + c * from_step, src.row_step, from_step,
-                              to + c * dst.row_step + r * to_step, dst.row_step, to_step,
-                              smaller(tile, src.rows - r), smaller(tile, src.cols - c));
+                              to + c * dst.row_step + r * to_step, dst.row_step, to_step, smaller(tile, src.rows - r),
+                              smaller(tile, src.cols - c));
         }
     }
 }

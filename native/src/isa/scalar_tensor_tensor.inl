@@ -1,5 +1,5 @@
-// scalar_tensor_tensor(dst, data, operand1[, vector]): dst = (data op0 operand0) op1 operand1, operand0 constant or (P, 1).
-// ints = [op0, reverse0, has vector, op1, reverse1], floats = [operand0].
+// scalar_tensor_tensor(dst, data, operand1[, vector]): dst = (data op0 operand0) op1 operand1, operand0 constant or (P,
+// 1). ints = [op0, reverse0, has vector, op1, reverse1], floats = [operand0].
 namespace scalar_tensor_tensor {
 
 static bool accept(Plan& plan) {
@@ -12,7 +12,8 @@ static bool accept(Plan& plan) {
     return plan.kernel[0] && plan.kernel[1];
 }
 
-inline void apply_operator(const Plan& plan, int which, const float* data, const float* operand, float* target, int64_t count) {
+inline void apply_operator(const Plan& plan, int which, const float* data, const float* operand, float* target,
+                           int64_t count) {
     int64_t op = plan.ints[which == 0 ? 0 : 3];
     bool swap = plan.ints[which == 0 ? 1 : 4] && op < static_cast<int>(Alu::invert);
     reinterpret_cast<Binary>(plan.kernel[which])(swap ? operand : data, swap ? data : operand, target, count);
@@ -42,7 +43,8 @@ static void execute_rows(const Plan& plan, const Arguments& arguments) {
             streams[k] = vector ? row_stream(plan, arguments, k, row) : flat_stream(plan, arguments, k);
         }
         walk_streams(streams, [&](int64_t count, uint8_t** at) {
-            for (int64_t i = 0; i < count; i += block_size) apply_block(plan, at, i, smaller(block_size, count - i), first);
+            for (int64_t i = 0; i < count; i += block_size)
+                apply_block(plan, at, i, smaller(block_size, count - i), first);
         });
     }
 }

@@ -1,5 +1,5 @@
-// tensor_copy_predicated(dst, src, predicate), ints = [reverse]: the bits of src where the predicate is nonzero (or zero,
-// when reversed); elsewhere dst keeps what it had.
+// tensor_copy_predicated(dst, src, predicate), ints = [reverse]: the bits of src where the predicate is nonzero (or
+// zero, when reversed); elsewhere dst keeps what it had.
 namespace tensor_copy_predicated {
 
 static bool accept(Plan& plan) {
@@ -8,7 +8,9 @@ static bool accept(Plan& plan) {
     return plan.operand[0].dtype == plan.operand[1].dtype && has_value(plan.operand[2].dtype);
 }
 
-template <class T> void select(const float* predicate, bool reverse, const uint8_t* yes, const uint8_t* no, uint8_t* target, int64_t count) {
+template <class T>
+void select(const float* predicate, bool reverse, const uint8_t* yes, const uint8_t* no, uint8_t* target,
+            int64_t count) {
     auto *a = reinterpret_cast<const T*>(yes), *b = reinterpret_cast<const T*>(no);
     T* to = reinterpret_cast<T*>(target);
 #pragma GCC ivdep
@@ -21,8 +23,8 @@ static void execute(const Plan& plan, const Arguments& arguments) {
     bool reverse = plan.ints[0] != 0;
     auto kernel = size == 4 ? select<uint32_t> : size == 2 ? select<uint16_t> : select<uint8_t>;
     // dst takes part twice: as what is written and as what it held before.
-    Stream streams[] = {flat_stream(plan, arguments, 0), flat_stream(plan, arguments, 1), flat_stream(plan, arguments, 2),
-                        flat_stream(plan, arguments, 0)};
+    Stream streams[] = {flat_stream(plan, arguments, 0), flat_stream(plan, arguments, 1),
+                        flat_stream(plan, arguments, 2), flat_stream(plan, arguments, 0)};
     walk_streams(streams, [&](int64_t count, uint8_t** at) {
         alignas(64) float scratch[block_size];
         for (int64_t i = 0; i < count; i += block_size) {

@@ -1,5 +1,6 @@
-// tensor_scalar(dst, data[, vector 0][, vector 1]): dst = (data op0 operand0) op1 operand1, operands constant or (P, 1).
-// ints = [op0, reverse0, has vector 0, op1 or -1, reverse1, has vector 1, integer mode], floats = [operand0, operand1].
+// tensor_scalar(dst, data[, vector 0][, vector 1]): dst = (data op0 operand0) op1 operand1, operands constant or (P,
+// 1). ints = [op0, reverse0, has vector 0, op1 or -1, reverse1, has vector 1, integer mode], floats = [operand0,
+// operand1].
 namespace tensor_scalar {
 
 constexpr int64_t narrow = 32;  // below this many columns the vectors are walked like full operands
@@ -9,7 +10,9 @@ inline bool has_vector(const Plan& plan, int which) { return plan.ints[which == 
 inline int64_t op_of(const Plan& plan, int which) { return plan.ints[which == 0 ? 0 : 3]; }
 inline bool is_reversed(const Plan& plan, int which) { return plan.ints[which == 0 ? 1 : 4] != 0; }
 
-inline bool is_integral(double value) { return value >= -9.0e15 && value <= 9.0e15 && value == static_cast<double>(static_cast<int64_t>(value)); }
+inline bool is_integral(double value) {
+    return value >= -9.0e15 && value <= 9.0e15 && value == static_cast<double>(static_cast<int64_t>(value));
+}
 
 static bool accept_operator(Plan& plan, int which) {
     bool absent = which == 1 && op_of(plan, 1) < 0;
@@ -17,7 +20,8 @@ static bool accept_operator(Plan& plan, int which) {
     if (has_vector(plan, which) && !is_vector_of(plan, vector_of(plan, which), 1)) return false;
     if (plan.ints[6]) {
         if (!has_vector(plan, which) && !is_integral(plan.floats[which])) return false;
-        plan.kernel[which] = reinterpret_cast<const void*>(integer_binary_of(op_of(plan, which), plan.operand[0].dtype));
+        plan.kernel[which] =
+            reinterpret_cast<const void*>(integer_binary_of(op_of(plan, which), plan.operand[0].dtype));
     } else {
         plan.kernel[which] = reinterpret_cast<const void*>(binary_of(op_of(plan, which)));
     }
@@ -33,14 +37,16 @@ static bool accept(Plan& plan) {
 }
 
 // One operator on a row of floats. Unary operators look at the data whatever the order.
-inline void apply_operator(const Plan& plan, int which, const float* data, const float* operand, float* target, int64_t count) {
+inline void apply_operator(const Plan& plan, int which, const float* data, const float* operand, float* target,
+                           int64_t count) {
     auto kernel = reinterpret_cast<Binary>(plan.kernel[which]);
     bool swap = is_reversed(plan, which) && op_of(plan, which) < static_cast<int>(Alu::invert);
     kernel(swap ? operand : data, swap ? data : operand, target, count);
 }
 
 // (data op0 first) op1 second on `count` <= block_size elements.
-inline void apply_both(const Plan& plan, const uint8_t* data, const float* first, const float* second, uint8_t* target, int64_t count) {
+inline void apply_both(const Plan& plan, const uint8_t* data, const float* first, const float* second, uint8_t* target,
+                       int64_t count) {
     alignas(64) float scratch[block_size], result[block_size];
     DType to = plan.operand[0].dtype;
     float* out = to == DType::float32 ? reinterpret_cast<float*>(target) : result;
@@ -81,7 +87,8 @@ static void execute_rows(const Plan& plan, const Arguments& arguments, Constants
     for (int64_t row = 0; row < plan.operand[0].rows; row++) {
         for (int which = 0; which < 2; which++) {
             if (!has_vector(plan, which)) continue;
-            repeat_value(constants.row[which], vector_value(plan, arguments, vector_of(plan, which), row), constants.used);
+            repeat_value(constants.row[which], vector_value(plan, arguments, vector_of(plan, which), row),
+                         constants.used);
         }
         Stream streams[] = {row_stream(plan, arguments, 0, row), row_stream(plan, arguments, 1, row)};
         walk_streams(streams, blockwise(plan, constants));
@@ -105,7 +112,8 @@ static void execute_narrow(const Plan& plan, const Arguments& arguments, const C
                 const OperandPlan& vector = plan.operand[vector_of(plan, which)];
                 operand[which] = as_float(vector.dtype, at[2 + which] + i * vector.size, values[which], n);
             }
-            apply_both(plan, at[1] + i * plan.operand[1].size, operand[0], operand[1], at[0] + i * plan.operand[0].size, n);
+            apply_both(plan, at[1] + i * plan.operand[1].size, operand[0], operand[1], at[0] + i * plan.operand[0].size,
+                       n);
         }
     });
 }
@@ -129,9 +137,11 @@ static void fill_integers(const Plan& plan, const Arguments& arguments, int whic
     else repeat_bits<uint8_t>(to, value);
 }
 
-inline void apply_integer_operator(const Plan& plan, int which, const uint8_t* data, const uint8_t* operand, uint8_t* target, int64_t count) {
+inline void apply_integer_operator(const Plan& plan, int which, const uint8_t* data, const uint8_t* operand,
+                                   uint8_t* target, int64_t count) {
     auto kernel = reinterpret_cast<IntegerBinary>(plan.kernel[which]);
-    bool unary = op_of(plan, which) == static_cast<int>(Alu::invert) || op_of(plan, which) >= static_cast<int>(Alu::abs);
+    bool unary =
+        op_of(plan, which) == static_cast<int>(Alu::invert) || op_of(plan, which) >= static_cast<int>(Alu::abs);
     bool swap = is_reversed(plan, which) && !unary;
     kernel(swap ? operand : data, swap ? data : operand, target, count);
 }

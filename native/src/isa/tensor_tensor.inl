@@ -39,7 +39,8 @@ static void execute_floats(const Plan& plan, const Stream (&streams)[3]) {
 }
 
 static void execute(const Plan& plan, const Arguments& arguments) {
-    Stream streams[] = {flat_stream(plan, arguments, 0), flat_stream(plan, arguments, 1), flat_stream(plan, arguments, 2)};
+    Stream streams[] = {flat_stream(plan, arguments, 0), flat_stream(plan, arguments, 1),
+                        flat_stream(plan, arguments, 2)};
     if (plan.ints[1]) execute_integers(plan, streams);
     else execute_floats(plan, streams);
 }

@@ -2,8 +2,8 @@
 // dst gets the rounded state. ints = [op0, op1, reverse0, reverse1, has initial vector], floats = [initial].
 namespace tensor_tensor_scan {
 
-constexpr int lane_count = 16;    // rows scanned side by side
-constexpr int64_t depth = 64;     // columns transposed at a time
+constexpr int lane_count = 16;  // rows scanned side by side
+constexpr int64_t depth = 64;   // columns transposed at a time
 
 static bool accept(Plan& plan) {
     if (plan.int_count < 5 || plan.float_count < 1 || !all_have_values(plan)) return false;
@@ -48,7 +48,8 @@ static void scan_rows(const Plan& plan, const Arguments& arguments, int64_t firs
             Stream stream = row_stream(plan, arguments, k, first + lane);
             cursors[k][lane] = Cursor(*stream.axes, stream.base);
         }
-        state[lane] = plan.ints[4] ? vector_value(plan, arguments, 3, first + lane) : static_cast<float>(plan.floats[0]);
+        state[lane] =
+            plan.ints[4] ? vector_value(plan, arguments, 3, first + lane) : static_cast<float>(plan.floats[0]);
     }
     alignas(64) Block data0 = {}, data1 = {};
     for (int64_t done = 0; done < plan.operand[0].cols; done += depth) {
@@ -65,7 +66,8 @@ static void scan_rows(const Plan& plan, const Arguments& arguments, int64_t firs
 
 static void execute(const Plan& plan, const Arguments& arguments) {
     int64_t rows = plan.operand[0].rows;
-    for (int64_t row = 0; row < rows; row += lane_count) scan_rows(plan, arguments, row, smaller(lane_count, rows - row));
+    for (int64_t row = 0; row < rows; row += lane_count)
+        scan_rows(plan, arguments, row, smaller(lane_count, rows - row));
 }
 
 }  // namespace tensor_tensor_scan

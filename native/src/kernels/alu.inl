@@ -1,15 +1,14 @@
 // The arithmetic-logic operators, in float32 and in 32-bit wraparound integers. The codes are the ABI with Python.
 
+// clang-format off
 enum class Alu : int {
     add = 0, subtract, multiply, maximum, minimum, equal, not_equal, greater_equal, greater, less_equal, less,
     logical_and, logical_or, logical_xor, power, abs_max, abs_min, bitwise_and, bitwise_or, bitwise_xor, invert,
     left_shift, right_shift, abs, square, relu, rsqrt, reciprocal, bypass,
 };
+// clang-format on
 constexpr int alu_count = 29;
 
-inline bool is_bitwise(int64_t code) {
-    return code >= static_cast<int>(Alu::bitwise_and) && code <= static_cast<int>(Alu::right_shift);
-}
 // NaN in either operand propagates; of two equal operands the second is returned (as numpy on x86).
 OPENTRN_INLINE float maximum_of(float a, float b) { return pick((a > b) | (a != a), a, b); }
 OPENTRN_INLINE float minimum_of(float a, float b) { return pick((a < b) | (a != a), a, b); }
@@ -30,7 +29,8 @@ template <Alu op> OPENTRN_INLINE float apply(float a, float b) {
     else if constexpr (op == Alu::logical_and) return truth((a != 0.0f) & (b != 0.0f));
     else if constexpr (op == Alu::logical_or) return truth((a != 0.0f) | (b != 0.0f));
     else if constexpr (op == Alu::logical_xor) return truth((a != 0.0f) ^ (b != 0.0f));
-    else if constexpr (op == Alu::power) return static_cast<float>(::pow(static_cast<double>(a), static_cast<double>(b)));
+    else if constexpr (op == Alu::power)
+        return static_cast<float>(::pow(static_cast<double>(a), static_cast<double>(b)));
     else if constexpr (op == Alu::abs_max) return pick(magnitude_of(a) > magnitude_of(b), a, b);
     else if constexpr (op == Alu::abs_min) return pick(magnitude_of(a) < magnitude_of(b), a, b);
     else if constexpr (op == Alu::abs) return magnitude_of(a);
@@ -51,11 +51,11 @@ template <Alu op> void apply_rows(const float* a, const float* b, float* target,
 
 #define OPENTRN_ALU(code) apply_rows<static_cast<Alu>(code)>
 static const Binary binary_table[alu_count] = {
-    OPENTRN_ALU(0), OPENTRN_ALU(1), OPENTRN_ALU(2), OPENTRN_ALU(3), OPENTRN_ALU(4), OPENTRN_ALU(5), OPENTRN_ALU(6),
-    OPENTRN_ALU(7), OPENTRN_ALU(8), OPENTRN_ALU(9), OPENTRN_ALU(10), OPENTRN_ALU(11), OPENTRN_ALU(12), OPENTRN_ALU(13),
-    OPENTRN_ALU(14), OPENTRN_ALU(15), OPENTRN_ALU(16), nullptr, nullptr, nullptr, nullptr,
-    nullptr, nullptr, OPENTRN_ALU(23), OPENTRN_ALU(24), OPENTRN_ALU(25), OPENTRN_ALU(26), OPENTRN_ALU(27),
-    OPENTRN_ALU(28)};
+    OPENTRN_ALU(0),  OPENTRN_ALU(1),  OPENTRN_ALU(2),  OPENTRN_ALU(3),  OPENTRN_ALU(4),  OPENTRN_ALU(5),
+    OPENTRN_ALU(6),  OPENTRN_ALU(7),  OPENTRN_ALU(8),  OPENTRN_ALU(9),  OPENTRN_ALU(10), OPENTRN_ALU(11),
+    OPENTRN_ALU(12), OPENTRN_ALU(13), OPENTRN_ALU(14), OPENTRN_ALU(15), OPENTRN_ALU(16), nullptr,
+    nullptr,         nullptr,         nullptr,         nullptr,         nullptr,         OPENTRN_ALU(23),
+    OPENTRN_ALU(24), OPENTRN_ALU(25), OPENTRN_ALU(26), OPENTRN_ALU(27), OPENTRN_ALU(28)};
 #undef OPENTRN_ALU
 
 inline Binary binary_of(int64_t code) { return code >= 0 && code < alu_count ? binary_table[code] : nullptr; }
@@ -115,6 +115,7 @@ template <class T> inline IntegerBinary bitwise_for(Alu op) {
 }
 
 template <class T> inline IntegerBinary arithmetic_for(Alu op) {
+    // clang-format off
 #define OPENTRN_CASE(name) case Alu::name: return apply_integer_rows<Alu::name, T>;
     switch (op) {
         OPENTRN_CASE(add) OPENTRN_CASE(subtract) OPENTRN_CASE(multiply) OPENTRN_CASE(maximum) OPENTRN_CASE(minimum)
@@ -124,6 +125,7 @@ template <class T> inline IntegerBinary arithmetic_for(Alu op) {
         default: return bitwise_for<uint32_t>(op);
     }
 #undef OPENTRN_CASE
+    // clang-format on
 }
 
 // Bit operators work on any integer type; arithmetic only on the two 32-bit ones.

@@ -10,9 +10,7 @@ OPENTRN_INLINE uint32_t pick(bool condition, uint32_t yes, uint32_t no) {
     uint32_t mask = mask_of(condition);
     return (yes & mask) | (no & ~mask);
 }
-OPENTRN_INLINE float pick(bool condition, float yes, float no) {
-    return condition ? yes : no;
-}
+OPENTRN_INLINE float pick(bool condition, float yes, float no) { return condition ? yes : no; }
 
 OPENTRN_INLINE float magnitude_of(float x) { return float_of(bits_of(x) & 0x7fffffffu); }
 

@@ -1,7 +1,6 @@
 // Element types to and from float32, one rounding (to nearest even), equal to ml_dtypes; NaNs come out canonical.
 
-template <int exponent_bits, int mantissa_bits, bool finite_only>
-struct Minifloat {
+template <int exponent_bits, int mantissa_bits, bool finite_only> struct Minifloat {
     static constexpr int bias = (1 << (exponent_bits - 1)) - 1;
     static constexpr int shift = 23 - mantissa_bits;
     static constexpr int width = 1 + exponent_bits + mantissa_bits;
@@ -39,10 +38,10 @@ struct Minifloat {
     }
 };
 
-template <int dropped_bits>
-OPENTRN_INLINE uint32_t round_mantissa(float value) {
+template <int dropped_bits> OPENTRN_INLINE uint32_t round_mantissa(float value) {
     uint32_t u = bits_of(value);
-    uint32_t rounded = (u + ((1u << (dropped_bits - 1)) - 1) + ((u >> dropped_bits) & 1)) >> dropped_bits << dropped_bits;
+    uint32_t rounded = (u + ((1u << (dropped_bits - 1)) - 1) + ((u >> dropped_bits) & 1)) >> dropped_bits
+                                                                                                 << dropped_bits;
     return pick((u & 0x7fffffffu) > 0x7f800000u, (u & 0x80000000u) | 0x7fc00000u, rounded);
 }
 
@@ -126,11 +125,12 @@ template <DType dtype> void store_as(const float* __restrict source, void* targe
     for (int64_t i = 0; i < count; i++) to[i] = Codec<dtype>::encode(source[i]);
 }
 
-#define OPENTRN_BY_DTYPE(function)                                                                              \
-    {function<DType::float32>, function<DType::bfloat16>, function<DType::float16>, function<DType::float8_e4m3>, \
-     function<DType::float8_e5m2>, function<DType::float8_e4m3fn>, function<DType::int32>, function<DType::uint32>, \
-     function<DType::int16>, function<DType::uint16>, function<DType::int8>, function<DType::uint8>,             \
-     function<DType::boolean>, function<DType::tfloat32>}
+#define OPENTRN_BY_DTYPE(function)                                                               \
+    {function<DType::float32>,     function<DType::bfloat16>,    function<DType::float16>,       \
+     function<DType::float8_e4m3>, function<DType::float8_e5m2>, function<DType::float8_e4m3fn>, \
+     function<DType::int32>,       function<DType::uint32>,      function<DType::int16>,         \
+     function<DType::uint16>,      function<DType::int8>,        function<DType::uint8>,         \
+     function<DType::boolean>,     function<DType::tfloat32>}
 
 static const Load load_table[] = OPENTRN_BY_DTYPE(load_as);
 static const Store store_table[] = OPENTRN_BY_DTYPE(store_as);

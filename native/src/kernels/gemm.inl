@@ -28,7 +28,9 @@ struct Lanes {
     float v[4];
     static Lanes load(const float* p) { return {{p[0], p[1], p[2], p[3]}}; }
     static Lanes all(float x) { return {{x, x, x, x}}; }
-    void store(float* p) const { for (int i = 0; i < 4; i++) p[i] = v[i]; }
+    void store(float* p) const {
+        for (int i = 0; i < 4; i++) p[i] = v[i];
+    }
     static Lanes sum(Lanes a, Lanes b) {
         Lanes d;
         for (int i = 0; i < 4; i++) d.v[i] = a.v[i] + b.v[i];
@@ -44,10 +46,10 @@ constexpr int tile_rows = 4, tile_lanes = 4;
 #endif
 constexpr int tile_cols = tile_lanes * Lanes::width;
 
-// One tile of products: packed stationary [K][tile_rows] and packed moving [K][tile_cols]. The sums are stored to `target`,
-// or added to what is there.
-inline void multiply_tile(const float* stationary, const float* moving, int64_t depth, float* target, int64_t target_step,
-                          bool add) {
+// One tile of products: packed stationary [K][tile_rows] and packed moving [K][tile_cols]. The sums are stored to
+// `target`, or added to what is there.
+inline void multiply_tile(const float* stationary, const float* moving, int64_t depth, float* target,
+                          int64_t target_step, bool add) {
     Lanes sum[tile_rows][tile_lanes];
     for (int r = 0; r < tile_rows; r++) {
         for (int c = 0; c < tile_lanes; c++) sum[r][c] = Lanes::all(0.0f);

@@ -129,7 +129,8 @@ template <int count, class Body> void walk_streams(const Stream (&streams)[count
     }
 }
 
-// The next `count` (at most block_size) elements of a view as float32, without a copy where they are dense float32 already.
+// The next `count` (at most block_size) elements of a view as float32, without a copy where they are dense float32
+// already.
 inline const float* next_values(Cursor& cursor, const OperandPlan& view, float* scratch, int64_t count) {
     if (cursor.axes->run > 1 && cursor.left() >= count) {
         const float* values = as_float(view.dtype, cursor.at, scratch, count);

@@ -11,26 +11,29 @@ import opentrn.nki.language as nl
 __all__ = ["elementwise", "matmul", "small"]
 
 
+COLUMNS = 2048  # of rhs that stay in SBUF: 4 PSUM banks of results at a time
+
+
 def matmul(lhs_t: Any, rhs: Any) -> Any:
-    """lhs_t (K, M) and rhs (K, N), bf16 -> (M, N): a strip of 512 columns of rhs stays in SBUF."""
-    depth, rows = lhs_t.shape
-    columns = rhs.shape[1]
+    """lhs_t (K, M) and rhs (K, N), bf16 -> (M, N): a block of columns of rhs and a strip of lhs_t stay in SBUF."""
+    (depth, rows), columns = lhs_t.shape, rhs.shape[1]
+    steps, width = depth // 128, min(COLUMNS, columns)
     out = nl.ndarray((rows, columns), dtype=rhs.dtype, buffer=nl.shared_hbm)
-    for n in range(0, columns, 512):
-        strip = []
-        for k in range(0, depth, 128):
-            tile = nl.ndarray((128, 512), dtype=rhs.dtype, buffer=nl.sbuf)
-            nisa.dma_copy(dst=tile, src=rhs[k : k + 128, n : n + 512])
-            strip.append(tile)
+    for n in range(0, columns, width):
+        block = nl.ndarray((128, steps, width), dtype=rhs.dtype, buffer=nl.sbuf)
+        nisa.dma_copy(dst=block, src=rhs[:, n : n + width].reshape_dim(0, (steps, 128)).permute((1, 0, 2)))
+        moving = [[block[:, k, x : x + 512] for k in range(steps)] for x in range(0, width, 512)]
         for m in range(0, rows, 128):
-            total = nl.ndarray((128, 512), dtype=nl.float32, buffer=nl.psum)
-            for k in range(0, depth, 128):
-                left = nl.ndarray((128, 128), dtype=lhs_t.dtype, buffer=nl.sbuf)
-                nisa.dma_copy(dst=left, src=lhs_t[k : k + 128, m : m + 128])
-                nisa.nc_matmul(dst=total, stationary=left, moving=strip[k // 128])
-            result = nl.ndarray((128, 512), dtype=rhs.dtype, buffer=nl.sbuf)
-            nisa.tensor_copy(dst=result, src=total)
-            nisa.dma_copy(dst=out[m : m + 128, n : n + 512], src=result)
+            strip = nl.ndarray((128, steps, 128), dtype=lhs_t.dtype, buffer=nl.sbuf)
+            nisa.dma_copy(dst=strip, src=lhs_t[:, m : m + 128].reshape_dim(0, (steps, 128)).permute((1, 0, 2)))
+            stationary = [strip[:, k, :] for k in range(steps)]
+            result = nl.ndarray((128, width), dtype=rhs.dtype, buffer=nl.sbuf)
+            for number, panel in enumerate(moving):
+                total = nl.ndarray((128, 512), dtype=nl.float32, buffer=nl.psum)
+                for left, right in zip(stationary, panel, strict=True):
+                    nisa.nc_matmul(dst=total, stationary=left, moving=right)
+                nisa.tensor_copy(dst=result[:, number * 512 : (number + 1) * 512], src=total)
+            nisa.dma_copy(dst=out[m : m + 128, n : n + width], src=result)
     return out
 
 

@@ -203,7 +203,7 @@ class Core:
         for step, operands, place in batch:
             for when in ("in", "out"):
                 for name, role, view in zip(step.names, step.roles, operands, strict=True):
-                    if not concerns(view.storage.allocation):
+                    if not concerns(view.storage):
                         continue
                     if when == "out" and role != "in":
                         self._neighbours.wrote(view)

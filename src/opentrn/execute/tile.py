@@ -56,7 +56,7 @@ class Tile:
             raise KernelError(
                 f"{self.name}: a run-time index is out of bounds",
                 got=where.complaint,
-                expected=f"0 <= index < {move.limit}",
+                expected=f"0 <= index < {self.view.dynamic.limit}",
                 hint="a DMA can leave such rows out with oob_mode=nisa.oob_mode.skip",
             )
 
@@ -85,6 +85,7 @@ class Tile:
             return
         if view.dynamic is None:
             missing = access.shadow_of(view) != 1 if view.block.state else np.ones(view.shape, bool)
+            missing = missing if missing.ndim == len(view.shape) else missing.any(-1)
         else:
             missing = self.where().unwritten()
         if missing.any():
@@ -98,7 +99,7 @@ class Tile:
         """What a raw look at unwritten memory shows: NaN, or 4 in integers (nki_simulator.rst, SDK 2.32)."""
         if self.view.dynamic is None:
             window = access.strided(self.view)
-            window[missing.reshape((*window.shape, -1)).any(-1)] = sentinel(self.held)
+            window[missing] = sentinel(self.held)
 
     def peek(self) -> np.ndarray:
         """(partitions, elements) float32 of what memory holds, written or not; only where `written` is it meaningful."""

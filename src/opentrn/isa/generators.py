@@ -23,7 +23,7 @@ def state_words(use: Use) -> int:
 
 
 def seeded(use: Use, seed: int) -> Lfsr | Xorwow:
-    """A generator as `use.engine` has it, from one seed: an LFSR on the Vector Engine before NeuronCore-v4, else XORWOW."""
+    """A generator as `use.engine` has it: an LFSR on the Vector Engine before NeuronCore-v4, else XORWOW."""
     count = use.chip.limits.pmax
     if use.engine is engine.vector and use.chip.nc_version < 4:
         return Lfsr.seeded(seed, count)

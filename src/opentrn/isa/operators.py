@@ -70,8 +70,8 @@ def bitvec_needs_integers(op: AluOp | None, *tiles: Any) -> None:
 
 
 def reversed_apply(op: AluOp, left: Any, right: Any, swap: bool) -> np.ndarray:
-    """``left op right``, or ``right op left`` when `swap`."""
-    return alu.apply(op, right, left) if swap else alu.apply(op, left, right)
+    """``left op right``, or ``right op left`` when `swap`; unary operators always see ``left``."""
+    return alu.apply(op, right, left) if swap and op.name not in UNARY else alu.apply(op, left, right)
 
 
 def fold(op: AluOp, values: np.ndarray) -> np.ndarray:
@@ -96,8 +96,14 @@ def fold(op: AluOp, values: np.ndarray) -> np.ndarray:
 
 
 def operand_bits(value: Any, like: Any) -> Any:
-    """A number or tile as integers of the width at which a bitvec operator works on `like`."""
-    return np.asarray(value, like.dt.carrier) if isinstance(value, (int, float)) else value.raw()
+    """A number or tile as integers of the width at which a bitvec operator works on `like`.
+
+    Of a number the low bits count: -1 and 0xFFFFFFFF are the same 32-bit pattern, whatever the sign of the dtype.
+    """
+    if not isinstance(value, (int, float)):
+        return value.raw()
+    size = like.dt.itemsize
+    return np.array(int(value) % 2 ** (8 * size), f"u{size}").view(like.dt.carrier)
 
 
 def gpsimd_integers(*tiles: Any) -> bool:

@@ -26,7 +26,7 @@ QUADRANTS = 4
 
 @dataclass
 class MemoryMap:
-    """Result for one memory: bytes per partition in use at the fullest moment, and every placed tensor."""
+    """Result for one memory: the highest byte of a partition in use, when that is, and every placed tensor."""
 
     region: MemoryRegion
     capacity: int
@@ -49,22 +49,46 @@ def allocate(tensors: Iterable[Allocation], region: MemoryRegion, capacity: int,
     result = MemoryMap(region, capacity, tensors=used)
     occupied = np.zeros((QUADRANTS, -(-capacity // GRANULE)), np.int32)
     ending: list[tuple[int, int, Allocation]] = []
-    total = 0
+    vacated: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for tensor in used:
         while ending and ending[0][0] < tensor.first:
             dead = heapq.heappop(ending)[2]
             _fill(occupied, dead, -1)
+            assert dead.address is not None
+            vacated.setdefault(_size(dead), []).append(dead.address)
         if not tensor.manual:
-            tensor.address = _place(occupied, tensor, bank)
+            tensor.address = _vacancy(occupied, tensor, vacated) or _place(occupied, tensor, bank)
             if tensor.address is None:
                 raise _over(result, tensor)
         _fill(occupied, tensor, +1)
         heapq.heappush(ending, (tensor.last, tensor.id, tensor))
-        total = int((occupied > 0).any(0).sum()) * GRANULE
-        if total > result.peak:
-            result.peak, result.peak_at = total, tensor.first
-    result.peak = min(result.peak, capacity)
+    result.peak, result.peak_at = _peak(used)
     return result
+
+
+def _size(tensor: Allocation) -> tuple[int, int]:
+    return _quadrants(tensor), tensor.partition_bytes
+
+
+def _vacancy(
+    occupied: np.ndarray, tensor: Allocation, vacated: dict[tuple[int, int], list[tuple[int, int]]]
+) -> tuple[int, int] | None:
+    """The place of a dead tensor of the same size, if nothing has moved in: the common case in a loop, and quick."""
+    places = vacated.get(_size(tensor))
+    while places:
+        tensor.address = places.pop()
+        if not occupied[_window(tensor)].any():
+            return tensor.address
+    tensor.address = None
+    return None
+
+
+def _peak(used: list[Allocation]) -> tuple[int, int]:
+    """(highest byte in use per partition, the instruction at which it is) over the program."""
+    top = max(used, key=lambda t: t.address[1] + t.partition_bytes if t.address else 0, default=None)
+    if top is None or top.address is None:
+        return 0, -1
+    return top.address[1] + top.partition_bytes, top.first
 
 
 def _quadrants(tensor: Allocation) -> int:

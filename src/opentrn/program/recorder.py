@@ -111,10 +111,6 @@ def _slow(instruction: Instruction, key_of: Callable[..., Any], arguments: dict[
             site=user_site(2),
             hint="decorate the function with @nki.jit and call it, or use nki.simulate(function)(...)",
         )
-    for value in arguments.values():
-        for view in value if isinstance(value, (list, tuple)) else (value,):
-            if isinstance(view, View):
-                view.signature()
     key = _key(key_of, arguments)
     step = recorder.steps.get(key) if key is not None else None
     if step is None:

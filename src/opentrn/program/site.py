@@ -13,7 +13,7 @@ __all__ = ["OWN", "is_own", "site_of", "user_frame", "user_site"]
 OWN = str(Path(__file__).resolve().parent.parent) + "/"
 """The folder of the package; frames in it are opentrn's, except for the kernels that it ships."""
 
-_SHIPPED_KERNELS = (OWN + "kernels/", OWN + "demo/")
+_SHIPPED_KERNELS = (OWN + "kernels/", OWN + "bench/", OWN + "demo/")
 
 
 def is_own(filename: str) -> bool:

@@ -106,9 +106,15 @@ def prepare(
             raise broken(rule.label, why, rule.text, rule.provenance) from None
     named = use.tensors()
     names = tuple(n for n, _ in named)
-    roles = tuple(instruction.operands[n.split("[")[0]].role for n in names)
+    roles = tuple(_role(instruction.operands[n.split("[")[0]], values) for n in names)
     native = plan(instruction, use, names) if plan is not None else None
     return Step(instruction, use.engine, _prototypes(use), names, roles, chip, native)
+
+
+def _role(operand: Any, values: dict[str, Any]) -> str:
+    # accumulate=False is the documented way to overwrite (nisa.nc_matmul): then old values are not read
+    overwrites = operand.role == "inout" and values.get("accumulate") is False
+    return "out" if overwrites else operand.role
 
 
 def _prototypes(use: Use) -> dict[str, Any]:

@@ -173,31 +173,24 @@ class View:
         bare = Storage(self.storage.allocation, None, self.storage.wide)
         return View(bare, self.shape, self.strides, self.offset, self.dtype, move)
 
+    def __getattr__(self, name: str) -> Any:
+        # only a slot that is still empty comes here: `key` is computed when an instruction first asks for it
+        if name == "key":
+            return self.signature()
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
     def signature(self) -> int:
         """A small number, equal for views that every rule, cost and native plan treats alike (sets `key`)."""
-        place: tuple[int, ...] = ()
-        if self.buffer.on_chip:
+        place, move, storage = (0, 0), self.dynamic, self.storage
+        base = storage.allocation.address
+        if (self.offset or base) and self.buffer.on_chip:
             psum = self.buffer is MemoryRegion.psum
-            base = self.storage.allocation.address
-            place = (self.start_partition, self.start_byte + (base[1] if base else 0) if psum else self.start_byte % 64)
-        move = self.dynamic and (self.dynamic.kind, self.dynamic.step, self.dynamic.limit, self._index_facts())
-        facts = (
-            self.shape,
-            self.strides,
-            self.dtype,
-            self.buffer,
-            place,
-            move,
-            self.storage.wide,
-            self.storage.allocation.shape if move else None,
-        )
+            byte = self.start_byte
+            place = (self.start_partition, byte + (base[1] if base else 0) if psum else byte % 64)
+        moves = move and (move.kind, move.step, move.limit, storage.allocation.shape)
+        facts = (self.shape, self.strides, self.dtype, self.buffer, place, moves, storage.wide)
         self.key = _SIGNATURES.setdefault(facts, len(_SIGNATURES))
         return self.key
-
-    def _index_facts(self) -> tuple[Any, ...]:
-        assert self.dynamic is not None
-        index = self.dynamic.index
-        return (index.shape, index.dtype, index.buffer) if isinstance(index, View) else ()
 
     # ---------------------------------------------------------------- indexing
     def __getitem__(self, key: Any) -> Self:

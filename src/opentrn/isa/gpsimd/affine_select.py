@@ -15,7 +15,7 @@ from opentrn.isa.rules import same_partitions
 from opentrn.isa.spec import SBUF, Broken, Cost, Native, Use, instruction, into, of
 from opentrn.numerics.casts import to_f32
 
-FLOAT32 = np.finfo(np.float32)
+LARGEST = float(np.finfo(np.float32).max)
 COMPARISONS = {
     "equal": np.equal, "not_equal": np.not_equal, "less": np.less, "less_equal": np.less_equal,
     "greater": np.greater, "greater_equal": np.greater_equal,
@@ -67,8 +67,8 @@ def _(use: Use) -> None:
 
 @affine_select.rule("c5", "documented", "on_false_value is a float32 number")
 def _(use: Use) -> None:
-    if FLOAT32.max < abs(use.on_false_value) != float("inf"):
-        raise Broken(str(use.on_false_value), f"at most {FLOAT32.max} in size, or infinite")
+    if LARGEST < abs(use.on_false_value) != float("inf"):
+        raise Broken(repr(use.on_false_value), f"at most {LARGEST} in size, or infinite")
 
 
 @affine_select.meaning

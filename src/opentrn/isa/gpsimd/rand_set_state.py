@@ -18,10 +18,10 @@ from opentrn.isa.spec import SBUF, Broken, Cost, Use, instruction, of
     since=3,
 )
 def rand_set_state(src_seeds, engine=enums.engine.gpsimd, name=None):
-    """Set the XORWOW state of each lane from its partition of ``src_seeds``: 6 words on GpSimd, 24 on the Vector Engine.
+    """Set the XORWOW state of each lane from its partition of ``src_seeds``: 6 words on GpSimd, 24 on Vector.
 
-    ``src_seeds`` is a 2-D uint32 tile in SBUF. Lanes beyond its partitions keep their state. The Vector Engine, which has
-    four XORWOW states per lane, takes it from NeuronCore-v4 on.
+    ``src_seeds`` is a 2-D uint32 tile in SBUF. Lanes beyond its partitions keep their state. The Vector Engine takes a
+    state, four XORWOW states for each lane, from NeuronCore-v4 on.
     """
 
 

@@ -75,9 +75,10 @@ def wound(rows: np.ndarray) -> np.ndarray:
 @topk.meaning
 def _(use: Use) -> None:
     src, k = use.src, use.val_dst.elements
-    if not unwound(src.written())[:, : use.n].all():
+    values, written = src.moved()
+    if written is not None and not unwound(written.reshape(src.partitions, -1))[:, : use.n].all():
         src.require_written()
-    values = unwound(src.moved()[0].reshape(src.partitions, -1))[:, : use.n]
+    values = unwound(values.reshape(src.partitions, -1))[:, : use.n]
     best = np.argsort(values.astype(np.float32), axis=1, kind="stable")[:, -k:]
     there = wound(np.ones_like(best, bool))
     use.val_dst.put(wound(np.take_along_axis(values, best, 1)), there)

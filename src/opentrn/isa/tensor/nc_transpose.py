@@ -10,7 +10,7 @@ import numpy as np
 from opentrn.isa import enums
 from opentrn.isa.array import in_one_bank, matmul_cost
 from opentrn.isa.costs import in_psum, vector_cost
-from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of
+from opentrn.isa.spec import Broken, Cost, Native, Tile, Use, instruction, into, of
 from opentrn.numerics.casts import convert
 
 
@@ -22,23 +22,31 @@ from opentrn.numerics.casts import convert
 def nc_transpose(dst, data, engine=enums.engine.unknown, name=None):
     """Transpose ``data`` (P, F) into ``dst`` (F, P), bit for bit; several free dimensions count as one.
 
-    The Tensor Engine takes up to 128 x 128 from SBUF to PSUM, the Vector Engine up to 32 x 32 between SBUF and PSUM.
+    The Tensor Engine takes up to 128 x 128 from SBUF to PSUM, the Vector Engine up to 32 x 32 from and to either. Without
+    ``engine``, SBUF to PSUM goes to the Tensor Engine, everything else to the Vector Engine. ``dst`` has ``data``'s dtype;
+    a Tensor Engine transpose of narrower floats may also write float32.
     """
+
+
+def _at_most(data: Tile, limit: tuple[int, int], hint: str | None = None) -> None:
+    if data.partitions > limit[0] or data.elements > limit[1]:
+        raise Broken(f"{data.partitions} x {data.elements}", f"at most {limit[0]} x {limit[1]}", hint)
 
 
 @nc_transpose.rule("c1", "documented", "dst has data's elements as partitions and data's partitions as elements")
 def _(use: Use) -> None:
     if (use.dst.partitions, use.dst.elements) != (use.data.elements, use.data.partitions):
-        raise Broken(
-            f"{use.data.shape} into {use.dst.shape}", f"dst of shape ({use.data.elements}, {use.data.partitions})"
-        )
+        wanted = use.data.elements, use.data.partitions
+        raise Broken(f"{use.data.shape} into {use.dst.shape}", f"dst of shape {wanted}")
 
 
-@nc_transpose.rule("c2", "documented", "dst has the data type of data (float32 is accepted for narrower floats)")
+@nc_transpose.rule("c2", "documented", "dst has the data type of data (the Tensor Engine also makes float32 of floats)")
 def _(use: Use) -> None:
-    # the page demands equal dtypes; public kernels also transpose into float32 PSUM (nki-library tp_broadcast)
-    if use.dst.dtype != use.data.dtype and not (use.dst.dtype == "float32" and use.data.dt.is_float):
-        raise Broken(f"{use.data.dtype} into {use.dst.dtype}", f"{use.data.dtype}")
+    # the page demands equal dtypes; nki-library also transposes into float32 PSUM: tp_broadcast.py everywhere,
+    # qkv_cte_utils.py:700 on NeuronCore-v2, where a matmul is always float32 (trainium2_arch.rst, "Built-in Transpose")
+    widens = use.engine is enums.engine.tensor and use.dst.dtype == "float32" and use.data.dt.is_float
+    if use.dst.dtype != use.data.dtype and not widens:
+        raise Broken(f"{use.data.dtype} into {use.dst.dtype}", use.data.dtype)
 
 
 @nc_transpose.rule("c3", "documented", "the Tensor Engine reads SBUF, writes PSUM, and takes at most 128 x 128")
@@ -47,29 +55,20 @@ def _(use: Use) -> None:
         return
     if in_psum(use.data) or not in_psum(use.dst):
         raise Broken(f"{use.data.buffer.value} to {use.dst.buffer.value}", "sbuf to psum on the tensor engine")
-    if use.data.elements > 128:
-        raise Broken(f"{use.data.partitions} x {use.data.elements}", "at most 128 x 128")
+    _at_most(use.data, use.chip.limits.nc_transpose_tensor_max)
 
 
 @nc_transpose.rule("c4", "documented", "the Vector Engine takes at most 32 x 32")
 def _(use: Use) -> None:
-    if use.engine is enums.engine.vector and max(use.data.partitions, use.data.elements) > 32:
-        raise Broken(
-            f"{use.data.partitions} x {use.data.elements}", "at most 32 x 32", "use the tensor engine, into PSUM"
-        )
+    # public kernels go block by block themselves (nki-library attention_tkg.py:2629)
+    if use.engine is enums.engine.vector:
+        _at_most(use.data, use.chip.limits.nc_transpose_vector_max, "use the tensor engine, into PSUM")
 
 
 @nc_transpose.rule("c5", "documented", "dst does not cross a PSUM bank (Tensor Engine, v2 and v3)")
 def _(use: Use) -> None:
     if use.engine is enums.engine.tensor and use.chip.nc_version < 4:
         in_one_bank(use.dst, use.chip)
-
-
-@nc_transpose.rule("c6", "documented", "the Tensor Engine transposes floats up to 32 bits")
-def _(use: Use) -> None:
-    # it is a matmul with an identity: inputs are the dtypes of nc_matmul; integers of equal width pass as bits from v3
-    if use.engine is enums.engine.tensor and use.chip.nc_version < 3 and not use.data.dt.is_float:
-        raise Broken(f"{use.data.dtype} on {use.chip.name}", "a floating dtype, or trn2 and newer")
 
 
 @nc_transpose.chooses
@@ -99,6 +98,10 @@ def _(use: Use) -> Cost:
 
 nc_transpose.differ(
     "On NeuronCore-v2 a Tensor Engine transpose of NaN or Inf is not bit-accurate; here it is on every chip.",
+    "Integers go through the Tensor Engine bit for bit on every chip; the page allows every dtype, but NeuronCore-v2 has "
+    "no transpose mode and its matmul takes floats only.",
+    "An fp8 Tensor Engine transpose writes fp8 elements; the hardware writes 16-bit words whose upper byte is 0, for "
+    "which public kernels leave room with a step of 2 (trainium2_arch.rst; nki-library mlp_cte_transpose.py).",
 )
 
 

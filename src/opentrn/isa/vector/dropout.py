@@ -5,11 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
 from opentrn.isa import enums
 from opentrn.isa.costs import vector_cost
-from opentrn.isa.generators import generator
+from opentrn.isa.generators import draw
 from opentrn.isa.meanings import value
 from opentrn.isa.rules import column, same_dtype, same_tile
 from opentrn.isa.spec import Broken, Cost, Use, instruction, into, of, scalar_or
@@ -23,7 +21,8 @@ from opentrn.isa.spec import Broken, Cost, Use, instruction, into, of, scalar_or
 def dropout(dst, data, prob, name=None):
     """Copy ``data`` to ``dst``, replacing each element by 0 with probability ``prob``, a number or a (P, 1) tile.
 
-    Probability 1.0 replaces all elements, 0.0 none. ``dst`` has ``data``'s dtype.
+    Probability 1.0 replaces all elements, 0.0 none; others keep their bits and are not scaled. ``dst`` has ``data``'s
+    dtype and shape. A ``prob`` tile is floating, and float32 when ``data`` has integers. Runs on the Vector Engine.
     """
 
 
@@ -46,20 +45,17 @@ def _(use: Use) -> None:
 def _(use: Use) -> None:
     if not hasattr(use.prob, "dtype"):
         return
-    if (use.data.dt.is_integer and use.prob.dtype != "float32") or not use.prob.dt.is_float:
-        raise Broken(
-            f"prob {use.prob.dtype} with data {use.data.dtype}", "float32" if use.data.dt.is_integer else "a float"
-        )
+    exact = use.data.dt.is_integer
+    if not use.prob.dt.is_float or (exact and use.prob.dtype != "float32"):
+        raise Broken(f"prob {use.prob.dtype} with data {use.data.dtype}", "float32" if exact else "a floating dtype")
 
 
 @dropout.meaning
 def _(use: Use) -> None:
-    dst = use.dst
-    drawn = generator(use).draw(dst.elements)[dst.start_partition : dst.start_partition + dst.partitions]
-    uniform = drawn.astype(np.float64) / 2.0**32  # in [0, 1)
+    uniform = draw(use) * 2.0**-32  # float64, in [0, 1)
     values = use.data.raw().copy()
-    values[uniform < np.asarray(value(use.prob), np.float64)] = 0
-    dst.put(values)
+    values[uniform < value(use.prob)] = 0
+    use.dst.put(values)
 
 
 @dropout.cost
@@ -68,7 +64,9 @@ def _(use: Use) -> Cost:
 
 
 dropout.differ(
-    "Which elements are dropped follows a generator of ours; the comparison inside the engine is not public."
+    "Which elements are dropped follows a generator of ours.",
+    "An element is dropped when 32 random bits, as a fraction of 2^32, are below the probability; the comparison inside "
+    "the engine is not public. A probability that is NaN drops nothing.",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.costs import gpsimd_cost, vector_cost
 from opentrn.isa.spec import ON_CHIP, Broken, Cost, Native, Use, instruction, into
+from opentrn.numerics.dtypes import DTYPES
 
 
 @instruction(
@@ -34,7 +36,7 @@ def _(use: Use) -> None:
         raise Broken(
             f"value={use.value} (float) into {use.dst.dtype}",
             "an int",
-            f"write {int(use.value)}" if np.isfinite(use.value) else None,
+            f"write {int(use.value)}" if isfinite(use.value) else None,
         )
 
 
@@ -44,11 +46,17 @@ def _(use: Use) -> None:
         raise Broken(f"value={use.value} into {use.dst.dtype}", "0")
 
 
-@memset.rule("c3", "inferred", "an integer value is in the range of dst's dtype")
+@memset.rule("c3", "inferred", "value is in the range of dst's dtype (of float32 for floating types, or infinite)")
 def _(use: Use) -> None:
-    kind = use.dst.dt
-    if kind.is_integer and not kind.min <= use.value <= kind.max:
-        raise Broken(f"value={use.value} into {kind.name}", f"{kind.min} to {kind.max}")
+    kind = DTYPES["float32"] if use.dst.dt.is_float else use.dst.dt
+    if use.dst.dt.kind == "packed" or (isinstance(use.value, float) and not isfinite(use.value)):
+        return
+    if not kind.min <= use.value <= kind.max:
+        raise Broken(f"value={_short(use.value)} into {use.dst.dtype}", f"{kind.min} to {kind.max}")
+
+
+def _short(value: float) -> str:
+    return str(value) if abs(value) < 1e300 else f"{'-' if value < 0 else ''}1e300 or more"
 
 
 @memset.rule("c4", "documented", "the GpSimd Engine does not reach PSUM")
@@ -78,6 +86,9 @@ def _(use: Use) -> Cost:
     if use.engine is enums.engine.gpsimd:
         return gpsimd_cost(use, use.dst.elements)
     return vector_cost(use, use.dst.elements, "cycles_per_element_memset")
+
+
+memset.differ("A number that float32 cannot hold is rounded to float32 before it is rounded to dst's narrower dtype.")
 
 
 @memset.shown

@@ -13,9 +13,6 @@ from opentrn.isa.costs import vector_cost
 from opentrn.isa.rules import same_dtype, same_elements
 from opentrn.isa.spec import Broken, Cost, Use, instruction, into, of
 
-QUADRANT = 32
-KEEP = 255
-
 
 @instruction(
     operands={"dst": into(role="inout"), "src": of()},
@@ -26,8 +23,18 @@ KEEP = 255
 def nc_stream_shuffle(dst, src, shuffle_mask, name=None):
     """Copy partition ``shuffle_mask[i]`` of each 32-partition quadrant of ``src`` to partition i of ``dst``'s quadrant.
 
-    The mask has 32 entries and serves every quadrant; 255 leaves the output partition as it is. Bits are copied.
+    The mask has 32 entries and serves every quadrant; 255 leaves the output partition as it is. Bits are copied; both
+    tiles have one dtype and equally many elements per partition, and may be the same tile. Partitions of ``src`` that
+    the mask does not name need not be written. Runs on the Vector Engine.
     """
+
+
+def _sources(use: Use) -> np.ndarray:
+    """For each partition of dst the partition of src that it copies; -1 where it stays."""
+    limits, rows = use.chip.limits, np.arange(use.dst.partitions)
+    quadrant = limits.shuffle_mask_length
+    mask = np.array(use.shuffle_mask)[rows % quadrant]
+    return np.where(mask == limits.shuffle_mask_keep, -1, rows // quadrant * quadrant + mask)
 
 
 @nc_stream_shuffle.rule("c1", "documented", "src and dst have one data type")
@@ -42,41 +49,37 @@ def _(use: Use) -> None:
 
 @nc_stream_shuffle.rule("c3", "documented", "the mask has 32 entries, each 0 to 31, or 255")
 def _(use: Use) -> None:
-    if len(use.shuffle_mask) != QUADRANT or any(not (0 <= m < QUADRANT or m == KEEP) for m in use.shuffle_mask):
-        raise Broken(f"{len(use.shuffle_mask)} entries {use.shuffle_mask}"[:120], "32 entries of 0..31 or 255")
+    size, keep, mask = use.chip.limits.shuffle_mask_length, use.chip.limits.shuffle_mask_keep, use.shuffle_mask
+    bad = [m for m in mask if not 0 <= m < size and m != keep]
+    if bad or len(mask) != size:
+        raise Broken(f"{len(mask)} entries, out of range: {bad}", f"{size} entries of 0..{size - 1} or {keep}")
 
 
-@nc_stream_shuffle.rule(
-    "c4", "documented", "start partitions: 0 for 96 or 128 active partitions, 0/64 for 64, any quadrant for 32"
-)
+@nc_stream_shuffle.rule("c4", "documented", "both start at 0 with 96 or 128 active partitions, 0/64 with 64")
 def _(use: Use) -> None:
-    active = -(-max(use.src.partitions, use.dst.partitions) // QUADRANT) * QUADRANT
-    step = 128 if active > 64 else active
+    # the larger of the two tiles decides for both: stricter than what holds for each tile alone
+    limits = use.chip.limits
+    active = -(-max(use.src.partitions, use.dst.partitions) // limits.shuffle_mask_length) * limits.shuffle_mask_length
+    starts = limits[f"shuffle_start_partitions_{'96_or_128' if active > 64 else active}"]
     for name, tile in (("src", use.src), ("dst", use.dst)):
-        if tile.start_partition % step:
-            raise Broken(
-                f"{name} starts at {tile.start_partition} with {active} active partitions", f"a multiple of {step}"
-            )
+        if tile.start_partition not in starts:
+            got = f"{name} starts at {tile.start_partition} with {active} active partitions"
+            raise Broken(got, f"a start of {', '.join(map(str, starts))}")
 
 
 @nc_stream_shuffle.rule("c5", "inferred", "the mask reads only partitions that src has")
 def _(use: Use) -> None:
-    for row in range(use.dst.partitions):
-        source = use.shuffle_mask[row % QUADRANT]
-        if source != KEEP and row // QUADRANT * QUADRANT + source >= use.src.partitions:
-            raise Broken(
-                f"output partition {row} reads partition {row // QUADRANT * QUADRANT + source} of {use.src.partitions}",
-                "mask entries within src",
-                "255 leaves a partition alone",
-            )
+    source = _sources(use)
+    row = int(source.argmax())
+    if source[row] >= use.src.partitions:
+        got = f"output partition {row} reads partition {source[row]} of {use.src.partitions}"
+        raise Broken(got, "mask entries within src", f"{use.chip.limits.shuffle_mask_keep} leaves a partition alone")
 
 
 @nc_stream_shuffle.meaning
 def _(use: Use) -> None:
-    rows = np.arange(use.dst.partitions)
-    mask = np.array(use.shuffle_mask)[rows % QUADRANT]
-    moved = np.broadcast_to((mask != KEEP)[:, None], (use.dst.partitions, use.dst.elements))
-    source = np.where(mask != KEEP, rows // QUADRANT * QUADRANT + mask, 0)
+    source = _sources(use)
+    moved = np.broadcast_to((source >= 0)[:, None], (use.dst.partitions, use.dst.elements))
     values, written = use.src.moved()
     use.dst.put(values.reshape(use.src.partitions, -1)[source], moved)
     if written is not None:

@@ -67,8 +67,8 @@ def _(use: Use) -> Cost:
 
 
 rand2.differ(
-    "A number is min + u * (max - min), rounded to float32, with u the upper 24 of 32 random bits as a fraction; how the "
-    "hardware makes numbers from its bits is not public.",
+    "A number is min + u * (max - min), rounded to float32, with u the upper 24 of 32 random bits as a fraction; how "
+    "the hardware makes numbers from its bits is not public.",
 )
 
 

@@ -52,8 +52,8 @@ def _(use: Use) -> Cost:
 
 
 rng.differ(
-    "The bits come from generators of ours: the polynomial of the Vector Engine's shift register, the state with which a "
-    "core starts and the order in which elements take values are not public.",
+    "The bits come from generators of ours: the polynomial of the Vector Engine's shift register, the state with which "
+    "a core starts and the order in which elements take values are not public.",
     "Each lane has a sequence of its own, and only lanes that dst occupies move on.",
 )
 

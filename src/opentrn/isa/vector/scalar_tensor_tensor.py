@@ -13,11 +13,12 @@ from opentrn.isa.costs import vector_cost
 from opentrn.isa.meanings import value
 from opentrn.isa.operators import arithmetic_only, binary_only, on_hardware, reversed_apply
 from opentrn.isa.rules import column, not_both_psum, same_tile
-from opentrn.isa.spec import Cost, Native, Use, instruction, into, of, scalar_or
+from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of, scalar_or
 
 
 @instruction(
-    operands={"dst": into(), "data": of(), "operand0": scalar_or(), "operand1": of()},
+    # operand1 stands before operand0 because the native core takes a vector last
+    operands={"dst": into(), "data": of(), "operand1": of(), "operand0": scalar_or()},
     attributes={"op0": a.alu, "op1": a.alu, "reverse0": a.boolean, "reverse1": a.boolean},
     engines=(enums.engine.vector,),
     page="nki.isa.scalar_tensor_tensor (SDK 2.32)",
@@ -52,6 +53,13 @@ def _(use: Use) -> None:
     on_hardware(use, use.op0, use.op1)
 
 
+@scalar_tensor_tensor.rule("c5", "documented", "nl.power does not run on the Vector Engine")
+def _(use: Use) -> None:
+    # nisa.tensor_tensor (SDK 2.32): nl.power runs on the GpSimd Engine
+    if "power" in (use.op0.name, use.op1.name):
+        raise Broken("nl.power on vector", "another operator", "nisa.tensor_tensor(op=nl.power) runs on gpsimd")
+
+
 @scalar_tensor_tensor.meaning
 def _(use: Use) -> None:
     first = reversed_apply(use.op0, use.data.f32(), value(use.operand0), use.reverse0)
@@ -61,10 +69,9 @@ def _(use: Use) -> None:
 @scalar_tensor_tensor.native
 def _(use: Use) -> Native | None:
     vector = hasattr(use.operand0, "dtype")
-    if vector:
-        return None  # records hold operand0 before operand1; the opcode wants it last
-    ints = (use.op0.code, int(use.reverse0), 0, use.op1.code, int(use.reverse1))
-    return Native("scalar_tensor_tensor", ("dst", "data", "operand1"), ints, (float(np.float32(use.operand0)),))
+    ints = (use.op0.code, int(use.reverse0), int(vector), use.op1.code, int(use.reverse1))
+    names = ("dst", "data", "operand1", "operand0") if vector else ("dst", "data", "operand1")
+    return Native("scalar_tensor_tensor", names, ints, (0.0 if vector else float(np.float32(use.operand0)),))
 
 
 @scalar_tensor_tensor.cost

@@ -48,6 +48,13 @@ def _(use: Use) -> None:
         raise Broken("an indirect view on gpsimd", "vector or scalar")
 
 
+@tensor_copy.rule("c5", "documented", "the Scalar Engine does not scatter into PSUM")
+def _(use: Use) -> None:
+    scatters = use.dst.dynamic is not None and use.dst.dynamic.kind == "tensor"
+    if use.engine is enums.engine.scalar and scatters and in_psum(use.dst):
+        raise Broken("a scattered dst in PSUM on scalar", "dst in SBUF, or the vector engine")
+
+
 @tensor_copy.meaning
 def _(use: Use) -> None:
     use.dst.take(use.src)

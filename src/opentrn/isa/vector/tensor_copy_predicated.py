@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.costs import vector_cost
 from opentrn.isa.rules import not_both_psum, same_dtype, same_tile
-from opentrn.isa.spec import Cost, Native, Use, instruction, into, of, scalar_or
+from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of, scalar_or
 
 PREDICATES = frozenset({"uint8", "uint16", "uint32"})
 
@@ -47,6 +48,16 @@ def _(use: Use) -> None:
 @tensor_copy_predicated.rule("c3", "documented", "src and predicate are not both in PSUM")
 def _(use: Use) -> None:
     not_both_psum(use.src, use.predicate)
+
+
+@tensor_copy_predicated.rule("c4", "inferred", "a number is a value of dst's dtype (whole and in range for integers)")
+def _(use: Use) -> None:
+    src, kind = use.src, use.dst.dt
+    if hasattr(src, "dtype") or kind.is_float:
+        return
+    low, high = (0, 0) if kind.kind == "packed" else (kind.min, kind.max)
+    if not (isfinite(src) and src == int(src) and low <= src <= high):
+        raise Broken(f"src={src} into {kind.name}", f"a whole number from {low} to {high}")
 
 
 @tensor_copy_predicated.meaning

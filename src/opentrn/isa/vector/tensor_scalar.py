@@ -12,7 +12,7 @@ from opentrn.isa import enums
 from opentrn.isa.costs import gpsimd_cost, in_psum, scalar_cost, tensor_scalar_rate, vector_cost
 from opentrn.isa.meanings import value
 from opentrn.isa.operators import UNARY, bitvec_needs_integers, is_bitvec, on_hardware, operand_bits, reversed_apply
-from opentrn.isa.rules import column, same_tile
+from opentrn.isa.rules import bits_of, column, same_tile
 from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of, scalar_or
 
 TRN3_UNARY = frozenset({"square", "relu"})
@@ -97,35 +97,76 @@ def _(use: Use) -> None:
         raise Broken(use.engine.name, "vector")
 
 
-@tensor_scalar.rule("c7", "documented", "the operators exist on the chip")
+@tensor_scalar.rule("c7", "inferred", "a number given to a bitvec operator fits the width of data's elements")
+def _(use: Use) -> None:
+    if not is_bitvec(use.op0):
+        return
+    bits = bits_of(use.data)
+    for operand in (use.operand0, use.operand1):
+        if isinstance(operand, int) and not -(2 ** (bits - 1)) <= operand < 2**bits:
+            raise Broken(f"{operand:#x} with {use.data.dtype}", f"a pattern of {bits} bits")
+
+
+@tensor_scalar.rule("c8", "documented", "the operators exist on the chip; square and relu are for op0")
 def _(use: Use) -> None:
     on_hardware(use, use.op0, use.op1)
-    for op in (use.op0, use.op1):
-        if op is not None and op.name in TRN3_UNARY and use.chip.nc_version < 4:
-            # NKI 0.4.0 release notes: square and relu as op0 on trn3
-            raise Broken(f"nl.{op.name} on {use.chip.name}", "trn3 or newer", "nisa.activation has it on every chip")
+    # NKI 0.4.0 release notes: square and relu are accepted as op0 on trn3
+    if use.op0.name in TRN3_UNARY and use.chip.nc_version < 4:
+        raise Broken(f"nl.{use.op0.name} on {use.chip.name}", "trn3 or newer", "nisa.activation has it on every chip")
+    if use.op1 is not None and use.op1.name in TRN3_UNARY:
+        raise Broken(f"op1=nl.{use.op1.name}", f"nl.{use.op1.name} as op0")
 
 
-@tensor_scalar.rule("c8", "documented", "the Scalar Engine does multiply-add, multiply or add, from NeuronCore-v3 on")
+@tensor_scalar.rule("c9", "documented", "the Scalar Engine does multiply-add, multiply or add, from NeuronCore-v3 on")
 def _(use: Use) -> None:
     if use.engine is not enums.engine.scalar:
         return
     pair = (use.op0.name, use.op1.name if use.op1 else None)
-    if pair not in SCALAR_PAIRS or use.chip.nc_version < 3 or use.reverse0 or use.reverse1:
+    if pair not in SCALAR_PAIRS or use.chip.nc_version < 3:
         raise Broken(f"{pair} on scalar of {use.chip.name}", "(multiply, add), multiply or add, on trn2 or newer")
 
 
-@tensor_scalar.rule("c9", "documented", "the GpSimd Engine does not reach PSUM; rsqrt and power run there")
+@tensor_scalar.rule("c10", "documented", "rsqrt and power run on the GpSimd Engine, nothing else does")
+def _(use: Use) -> None:
+    # parameter `engine` (gpsimd only for rsqrt); nki.api.shared.rst of SDK 2.26 adds power
+    if use.engine is enums.engine.vector and _gpsimd_only(use):
+        raise Broken(f"nl.{_gpsimd_only(use)} on vector", "gpsimd, or nisa.activation for rsqrt")
+    if use.engine is enums.engine.gpsimd and not _gpsimd_only(use):
+        raise Broken(f"nl.{use.op0.name} on gpsimd", "nl.rsqrt or nl.power", "leave engine out, or use vector")
+
+
+@tensor_scalar.rule("c11", "documented", "the GpSimd Engine does not reach PSUM")
 def _(use: Use) -> None:
     if use.engine is enums.engine.gpsimd and in_psum(use.dst, use.data, use.operand0, use.operand1):
-        raise Broken("an operand in PSUM on gpsimd", "all in SBUF")
+        raise Broken("an operand in PSUM on gpsimd", "all in SBUF", "nisa.activation(op=nl.rsqrt) reads PSUM")
+
+
+@tensor_scalar.rule("c12", "documented", "the Scalar Engine does not scatter into PSUM")
+def _(use: Use) -> None:
+    if use.engine is enums.engine.scalar and _is_indirect(use.dst) and in_psum(use.dst):
+        raise Broken("a scattered dst in PSUM on scalar", "dst in SBUF, or the vector engine")
+
+
+@tensor_scalar.rule("c13", "inferred", "no tensor indirection in the int32/uint32 address-arithmetic pattern")
+def _(use: Use) -> None:
+    # the page names the pattern (tensor_scalar_addr) but not its borders: taken as 32-bit integers in and out
+    whole = all(t.dtype in ("int32", "uint32") for t in (use.dst, use.data)) and not is_bitvec(use.op0)
+    if whole and (_is_indirect(use.dst) or _is_indirect(use.data)):
+        raise Broken(f"an indirect view with {use.data.dtype} to {use.dst.dtype}", "plain views, or float tiles")
+
+
+def _is_indirect(tile: Any) -> bool:
+    return tile.dynamic is not None and tile.dynamic.kind == "tensor"
+
+
+def _gpsimd_only(use: Use) -> str:
+    names = (use.op0.name, use.op1.name if use.op1 else "")
+    return next((n for n in names if n in ("rsqrt", "power")), "")
 
 
 @tensor_scalar.chooses
 def _(use: Use) -> enums.engine:
-    # nki.api.shared.rst: power only on GpSimd, rsqrt on GpSimd or Scalar
-    slow = {"rsqrt", "power"} & {use.op0.name, use.op1.name if use.op1 else ""}
-    return enums.engine.gpsimd if slow else enums.engine.vector
+    return enums.engine.gpsimd if _gpsimd_only(use) else enums.engine.vector
 
 
 @tensor_scalar.meaning
@@ -166,14 +207,16 @@ def _(use: Use) -> Cost:
     if use.engine is enums.engine.scalar:
         return scalar_cost(use, use.data.elements, fixed="copy_fixed_ns")
     if use.engine is enums.engine.gpsimd:
-        rsqrt = "rsqrt" in (use.op0.name, use.op1.name if use.op1 else "")
-        return gpsimd_cost(use, use.data.elements * (use.chip.cost.gpsimd.rsqrt_over_scalar if rsqrt else 1))
+        factor = use.chip.cost.gpsimd.rsqrt_over_scalar if _gpsimd_only(use) == "rsqrt" else 1
+        return gpsimd_cost(use, use.data.elements * factor)
     return vector_cost(use, use.data.elements, tensor_scalar_rate(use.data, use.dst))
 
 
 tensor_scalar.differ(
     "The documentation asks for float32 operand tiles with arithmetic operators; other dtypes are cast to float32 here, "
     "as public kernels rely on.",
+    "On int32 and uint32 arithmetic is float32 too (as documented), so results beyond 2**24 are rounded.",
+    "A bitvec operand tile of another width than data is worked on at the wider width, and dst takes the low bits.",
 )
 
 

@@ -8,7 +8,14 @@ from typing import Any
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.costs import gpsimd_cost, in_psum, tensor_tensor_rate, vector_cost
-from opentrn.isa.operators import binary_only, bitvec_needs_integers, gpsimd_integers, is_bitvec, on_hardware
+from opentrn.isa.operators import (
+    TRN3_OPS,
+    binary_only,
+    bitvec_needs_integers,
+    gpsimd_integers,
+    is_bitvec,
+    on_hardware,
+)
 from opentrn.isa.rules import not_both_psum, same_tile
 from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of
 from opentrn.numerics import alu
@@ -56,17 +63,23 @@ def _(use: Use) -> None:
         raise Broken("an operand in PSUM on gpsimd", "all in SBUF, or the vector engine")
 
 
-@tensor_tensor.rule("c6", "documented", "nl.power does not run on the Vector Engine")
+@tensor_tensor.rule(
+    "c6", "documented", "nl.power runs on the GpSimd Engine, nl.abs_max and nl.abs_min on the Vector Engine"
+)
 def _(use: Use) -> None:
     if use.op.name == "power" and use.engine is enums.engine.vector:
         raise Broken("nl.power on vector", "gpsimd")
+    if use.op.name in TRN3_OPS and use.engine is enums.engine.gpsimd:
+        # NKI 0.4.0 release notes, "New Features"
+        raise Broken(f"nl.{use.op.name} on gpsimd", "vector")
 
 
 @tensor_tensor.chooses
 def _(use: Use) -> enums.engine:
     if use.op.name == "power":
         return enums.engine.gpsimd
-    whole = gpsimd_integers(use.dst, use.data1, use.data2) and not is_bitvec(use.op)
+    on_vector = is_bitvec(use.op) or use.op.name in TRN3_OPS
+    whole = gpsimd_integers(use.dst, use.data1, use.data2) and not on_vector
     return enums.engine.gpsimd if whole else enums.engine.vector
 
 
@@ -99,6 +112,8 @@ def _(use: Use) -> Cost:
 tensor_tensor.differ(
     "maximum and minimum give NaN when an input is NaN; what the engines do is not public.",
     "A shift by the width of the type or more gives 0.",
+    "An int32 tile with a uint32 tile is computed in data1's type; bitvec operators on tiles of different widths work at "
+    "the wider one, and dst takes the low bits.",
 )
 
 

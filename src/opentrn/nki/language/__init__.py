@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from opentrn.isa.enums import MemoryRegion
 from opentrn.nki.language import dtypes
+from opentrn.nki.language.constants import shared_constant, shared_identity_matrix
+from opentrn.nki.language.matrix import *  # noqa: F403
 from opentrn.nki.language.memory import *  # noqa: F403
+from opentrn.nki.language.normalize import *  # noqa: F403
 from opentrn.nki.language.ops import *  # noqa: F403
 from opentrn.nki.language.random import *  # noqa: F403
 from opentrn.nki.language.reduce import *  # noqa: F403

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from opentrn.program.view import View
 
 __all__ = [
     "assign", "empty_like", "full", "is_hbm", "is_on_chip", "is_psum", "is_sbuf", "load", "ndarray", "ones",
-    "shared_constant", "store", "zeros", "zeros_like",
+    "store", "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -159,37 +160,58 @@ def assign(dst: View, value: Any) -> None:
     if isinstance(value, View):
         copy = nisa.tensor_copy if dst.on_chip and value.on_chip else nisa.dma_copy
         copy(dst=dst, src=value)
-        return
-    number = float(value) if dst.dt.is_float else int(value)
-    if dst.on_chip:
-        nisa.memset(dst, number)
-        return
-    # HBM has no memset: a constant goes through SBUF, one row of partitions at a time
-    flat = dst.reshape((dst.size,)) if dst.is_contiguous() else dst
-    for start in range(0, flat.shape[0], _CONSTANT_ROW * 128):
-        part = flat[start : min(start + _CONSTANT_ROW * 128, flat.shape[0])]
-        rows = 128 if part.size % 128 == 0 else 1
-        tile = ndarray((rows, part.size // rows), dst.dtype)
-        nisa.memset(tile, number)
-        nisa.dma_copy(dst=part, src=tile)
+    elif dst.on_chip:
+        nisa.memset(dst=dst, value=_number(value, dst))
+    else:
+        _fill_hbm(dst, _number(value, dst))
 
 
-_CONSTANT_ROW = 2048
+def _number(value: Any, dst: View) -> float | int:
+    """A number as memset wants it: int for integer tiles. One with a fraction stays, and memset refuses it."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(plain, Real):
+        raise LaunchError("writing into a tensor", site=user_site(2), got=f"{value!r} ({type(value).__name__})"[:200],
+                          expected="a tensor of the kernel, or a number")  # fmt: skip
+    if dst.dt.is_float:
+        return float(plain)
+    return int(plain) if float(plain).is_integer() else float(plain)
 
 
-def shared_constant(constant: Any) -> NkiTensor:
-    """A tensor in shared HBM that holds a numpy array, or the contents of a ``.npy`` file."""
-    core = _recorder("shared_constant").state
-    array = np.load(constant, allow_pickle=False) if isinstance(constant, (str, bytes)) else np.asarray(constant)
-    kind = dtype_of(array.dtype)
-    if not array.ndim or not array.size:
-        raise ViewError(
-            "nl.shared_constant", site=user_site(), got=f"shape {array.shape}", expected="at least one element"
-        )
-    storage = core.new_tensor(array.shape, kind, MemoryRegion.shared_hbm, "constant", None, user_site())
-    made = NkiTensor.whole(storage)
-    core.fill(made, array)
-    return made
+def _fill_hbm(dst: View, number: float | int) -> None:
+    """HBM has no memset: the constant goes through SBUF."""
+    parts = list(pieces(dst))
+    rows, columns = (max(part[n] for part in parts) for n in (1, 2))
+    tile = ndarray((rows, columns), dst.dtype)
+    nisa.memset(dst=tile, value=number)
+    for part, height, width in parts:
+        nisa.dma_copy(dst=part, src=tile[:height, :width])
+
+
+def pieces(dst: Any) -> Iterator[tuple[Any, int, int]]:
+    """`dst` in parts that fit a tile: (part, rows, columns of the tile), with as many elements as the part has."""
+    if dst.ndim == 1 or dst.is_contiguous():
+        flat = dst.reshape((dst.size,))
+        yield from _flat_pieces(flat, flat.size)
+    elif dst[0].size <= _WIDTH:
+        for start in range(0, dst.shape[0], _HEIGHT):
+            part = dst[start : min(start + _HEIGHT, dst.shape[0])]
+            yield part, part.shape[0], dst[0].size
+    else:
+        for row in range(dst.shape[0]):
+            yield from pieces(dst[row])
+
+
+def _flat_pieces(flat: Any, size: int) -> Iterator[tuple[Any, int, int]]:
+    start = 0
+    while start < size:
+        rows = min(_HEIGHT, size - start)
+        columns = min(_WIDTH, (size - start) // rows)
+        yield flat[start : start + rows * columns], rows, columns
+        start += rows * columns
+
+
+_HEIGHT, _WIDTH = 128, 2048
+"""Partitions, and elements per partition, of the tiles through which HBM is filled."""
 
 
 def is_hbm(buffer: Any) -> bool:
