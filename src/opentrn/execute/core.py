@@ -181,21 +181,40 @@ class Core:
             self._run(batch)
 
     def _note(self, batch: list[Record], first: int) -> None:
+        """Count the instructions, and keep when each tensor was first and last touched."""
         self.counts.update([record[0] for record in batch])
-        for number, (step, operands, _) in enumerate(batch, first):
-            for role, view in zip(step.roles, operands, strict=True):
-                allocation = view.storage.allocation
-                if role != "in" and view.storage.source is not None:
-                    view.storage.source.stored = True
-                if allocation.first < 0:
-                    allocation.first = number
-                allocation.last = number
-                if view.dynamic is not None and isinstance(view.dynamic.index, View):
-                    index = view.dynamic.index.storage.allocation
-                    index.first = number if index.first < 0 else index.first
-                    index.last = number
+        last = {v.storage: n for n, record in enumerate(batch, first) for v in record[1]}
+        end = first + len(batch) - 1
+        begin = {v.storage: end - n for n, record in enumerate(reversed(batch)) for v in record[1]}
+        if any(record[0].indexed for record in batch):
+            self._note_indices(batch, first, begin, last)
+        arguments = False
+        for storage, number in last.items():
+            allocation = storage.allocation
+            allocation.first = begin[storage] if allocation.first < 0 else allocation.first
+            allocation.last = number
+            arguments = arguments or storage.source is not None
+        if arguments:
+            self._note_stores(batch)
         if self._neighbours:
             self._follow(batch)
+
+    @staticmethod
+    def _note_indices(batch: list[Record], first: int, begin: dict[Storage, int], last: dict[Storage, int]) -> None:
+        for number, (_, operands, _) in enumerate(batch, first):
+            for view in operands:
+                if view.dynamic is not None and isinstance(view.dynamic.index, View):
+                    storage = view.dynamic.index.storage
+                    begin[storage] = min(begin.get(storage, number), number)
+                    last[storage] = max(last.get(storage, number), number)
+
+    @staticmethod
+    def _note_stores(batch: list[Record]) -> None:
+        """Remember which of the caller's arrays were written."""
+        for step, operands, _ in batch:
+            for role, view in zip(step.roles, operands, strict=True):
+                if role != "in" and view.storage.source is not None:
+                    view.storage.source.stored = True
 
     def _follow(self, batch: list[Record]) -> None:
         """Clobbered reads among hand-placed tensors, in program order."""

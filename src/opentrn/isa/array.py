@@ -77,11 +77,22 @@ def accumulate_into(dst: Any, product: np.ndarray, accumulate: bool | None) -> N
     dst.store(old + product)
 
 
-def matmul_cost(use: Use, moving: int, dtype: str) -> Cost:
-    """One row of ``moving`` per cycle at 16 bits and below, four cycles at 32 bits, no faster than its start-up."""
+def _rate(use: Use, dtype: str) -> str:
+    """The entry of `cost.tensor` for one row of ``moving``."""
+    if use.values.get("perf_mode") is matmul_perf_mode.double_row:
+        return "cycles_per_row_fp8_double_row"
+    if dtype.endswith("_x4"):
+        return "cycles_per_row_mx"
+    return {"float32": "cycles_per_row_fp32"}.get(
+        dtype, "cycles_per_row_fp8" if dtype.startswith("float8") else "cycles_per_row_16bit"
+    )
+
+
+def matmul_cost(use: Use, moving: int, dtype: str, speedup: str | None = None) -> Cost:
+    """`moving` rows at the rate of `dtype`, no faster than the start-up; `speedup` names a ratio of `cost.tensor`."""
     chip, table = use.chip, use.chip.cost.tensor
-    rate = "cycles_per_row_fp32" if dtype in ("float32",) else "cycles_per_row_16bit"
-    cycles = max(moving, table.mm_init_cycles) * table[rate]
-    paths = (f"cost.tensor.{rate}", "cost.tensor.mm_init_cycles", "cost.tensor.fixed_ns")
-    tiers = tuple(chip.quantity(path).tier for path in paths)
+    rate = _rate(use, dtype)
+    cycles = max(moving, table.mm_init_cycles) * table[rate] / (table[speedup] if speedup else 1)
+    names = (rate, "mm_init_cycles", "fixed_ns", *((speedup,) if speedup else ()))
+    tiers = tuple(chip.quantity(f"cost.tensor.{name}").tier for name in names)
     return Cost("tensor", cycles / chip.engines.tensor.clock_hz * 1e9, table.fixed_ns, tiers)

@@ -260,7 +260,7 @@ def instruction(
             signature=inspect.signature(declaration),
             doc=inspect.getdoc(declaration) or "",
             page=page,
-            operands=dict(operands),
+            operands={n: operands[n] for n in inspect.signature(declaration).parameters if n in operands},
             attributes=dict(attributes or {}),
             engines=engines,
             since=since,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from opentrn.errors import LaunchError
+from opentrn.nki.compat import deprecated
 from opentrn.nki.launch import Report, launch
 from opentrn.program.recorder import ACTIVE
 from opentrn.program.site import user_site
@@ -52,7 +52,7 @@ class Kernel:
         return f"<nki kernel {self.__name__}[{self.lnc}]>"
 
 
-def jit(fn: Any = None, **options: Any) -> Any:
+def jit(fn: Any = None, **kwargs: Any) -> Any:
     """Make a function a kernel (nki.jit, SDK 2.32).
 
     Options of older versions (mode=, debug_kernel=, ...) are accepted and ignored, except that ``platform_target``
@@ -61,11 +61,12 @@ def jit(fn: Any = None, **options: Any) -> Any:
     A called kernel takes numpy arrays, torch CPU tensors or jax arrays and gives back the same kind.
     """
     if fn is None:
-        return functools.partial(jit, **options)
-    target = options.get("platform_target")
+        return functools.partial(jit, **kwargs)
+    target = kwargs.get("platform_target")
     if target is not None:
-        text = "nki.jit(platform_target=...) is the old spelling of NEURON_PLATFORM_TARGET_OVERRIDE"
-        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        deprecated("nki.jit(platform_target=...) is the spelling of NKI before 0.3.0: set NEURON_PLATFORM_TARGET_OVERRIDE")
+    if "mode" in kwargs:
+        deprecated("nki.jit(mode=...) is a spelling of NKI before 0.3.0, and ignored: leave it out")
     if isinstance(fn, Kernel):
         return Kernel(fn.func, fn.lnc, target or fn.target)
     if not callable(fn):

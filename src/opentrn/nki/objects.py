@@ -66,8 +66,8 @@ class NKIObject(metaclass=_Meta):
 
     __slots__ = ()
 
-    def __init__(self, **fields: Any) -> None:
-        for name, value in fields.items():
+    def __init__(self, **kwargs: Any) -> None:
+        for name, value in kwargs.items():
             object.__setattr__(self, name, value)
 
     def __eq__(self, other: object) -> bool:

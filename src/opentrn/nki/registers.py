@@ -6,13 +6,13 @@ bounds are registers run as the device would run them.
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import numpy as np
 
 from opentrn.errors import KernelError, LaunchError
-from opentrn.nki.compat import translate
+from opentrn.nki.compat import accepts_older, deprecated
+from opentrn.nki.compat.v0_5 import LOOPS
 from opentrn.nki.objects import NKIObject
 from opentrn.program.recorder import ACTIVE
 from opentrn.program.site import user_site
@@ -56,6 +56,7 @@ class VirtualRegister(NKIObject):
         self.state = int(value)
 
     def __bool__(self) -> bool:
+        deprecated(LOOPS["while"])
         return self.read() != 0
 
     def __repr__(self) -> str:
@@ -95,18 +96,13 @@ def register_alloc(x: int | None = None) -> VirtualRegister:
     return made
 
 
-def register_move(dst: VirtualRegister, src: Any = None, **older: Any) -> None:
+@accepts_older("nisa.register_move")
+def register_move(dst: VirtualRegister, src: Any) -> None:
     """Copy an integer or another register into `dst`."""
-    src = translate("nisa.register_move", older, ["dst", "src"]).get("src") if older else src
     value = src.read() if isinstance(src, VirtualRegister) else src
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise LaunchError("register_move", site=user_site(), got=repr(src), expected="an integer or a register")
     _register(dst, "dst").write(int(value))
-
-
-register_move.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-    [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("dst", "src")]
-)
 
 
 def register_load(dst: VirtualRegister, src: View) -> None:

@@ -176,18 +176,16 @@ def _key_source(instruction: Instruction, name: str, tensor: str) -> str:
     if operand.many:
         return f"tuple([v.key for v in {name}])"
     if operand.or_number or operand.optional:
-        return f"({name}.key if isinstance({name}, {tensor}) else ({name}.__class__, {name}))"
+        # 1, 1.0 and True are equal as keys, and different to rules
+        return f"({name}.key if isinstance({name}, {tensor}) else {name}), {name}.__class__"
     return f"{name}.key"
 
 
-def _operand_source(instruction: Instruction, tensor: str) -> str:
-    names = [n for n in instruction.signature.parameters if n in instruction.operands]
-    if any(instruction.operands[n].many for n in names):
-        flat = ", ".join(f"*{n}" if instruction.operands[n].many else n for n in names)
-        return f"tuple([v for v in ({flat},) if isinstance(v, {tensor})])"
-    if any(instruction.operands[n].or_number or instruction.operands[n].optional for n in names):
-        return f"tuple([v for v in ({', '.join(names)},) if isinstance(v, {tensor})])"
-    return f"({', '.join(names)},)"
+def _operand_source(instruction: Instruction) -> str:
+    """Source of the tuple of views of a record; a literal where every operand is always a tensor."""
+    given = f"({', '.join(instruction.operands)},)"
+    fixed = all(not (o.many or o.or_number or o.optional) for o in instruction.operands.values())
+    return given if fixed else f"step.pick({given})"
 
 
 def public_function(instruction: Instruction) -> Callable[..., NkiInstruction]:
@@ -204,7 +202,7 @@ def public_function(instruction: Instruction) -> Callable[..., NkiInstruction]:
         key=key,
         arguments=", ".join(f"{n!r}: {n}" for n in used),
         given=", ".join(f"{n!r}: {n}" for n in parameters),
-        operands=_operand_source(instruction, "View"),
+        operands=_operand_source(instruction),
     )
     scope: dict[str, Any] = {
         **defaults,

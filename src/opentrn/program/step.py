@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
+from operator import itemgetter
 from typing import Any
 
 from opentrn.errors import RuleError, Site
@@ -25,7 +26,8 @@ __all__ = ["Step", "prepare"]
 class Step:
     """A checked signature. `names` are the operands that are tensors, in the order in which records hold them.
 
-    `native` is the native core's plan, or None where the numpy meaning runs.
+    `pick` takes the tensors out of a call's operands; `indexed` tells that one of them has a run-time address; `native`
+    is the native core's plan, or None where the numpy meaning runs.
     """
 
     instruction: Instruction
@@ -34,6 +36,8 @@ class Step:
     names: tuple[str, ...]
     roles: tuple[str, ...]
     chip: Any
+    pick: Callable[[tuple[Any, ...]], tuple[View, ...]]
+    indexed: bool
     native: Any = None
     _cost: Cost | None = None
 
@@ -108,13 +112,27 @@ def prepare(
     names = tuple(n for n, _ in named)
     roles = tuple(_role(instruction.operands[n.split("[")[0]], values) for n in names)
     native = plan(instruction, use, names) if plan is not None else None
-    return Step(instruction, use.engine, _prototypes(use), names, roles, chip, native)
+    indexed = any(tensor.dynamic is not None for _, tensor in named)
+    pick = _picker([values[n] for n in instruction.operands])
+    return Step(instruction, use.engine, _prototypes(use), names, roles, chip, pick, indexed, native)
 
 
 def _role(operand: Any, values: dict[str, Any]) -> str:
     # accumulate=False is the documented way to overwrite (nisa.nc_matmul): then old values are not read
     overwrites = operand.role == "inout" and values.get("accumulate") is False
     return "out" if overwrites else operand.role
+
+
+def _picker(values: list[Any]) -> Callable[[tuple[Any, ...]], tuple[View, ...]]:
+    """What takes the tensors out of operands that are tensors, numbers, None or lists in the places of `values`."""
+    if any(isinstance(v, list) for v in values):
+        return lambda given: tuple(
+            [t for v in given for t in (v if isinstance(v, (list, tuple)) else (v,)) if isinstance(t, View)]
+        )
+    places = [n for n, v in enumerate(values) if isinstance(v, View)]
+    if len(places) == 1:
+        return lambda given: (given[places[0]],)
+    return itemgetter(*places)
 
 
 def _prototypes(use: Use) -> dict[str, Any]:

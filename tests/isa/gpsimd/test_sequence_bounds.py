@@ -85,7 +85,7 @@ def test_meaning_is_a_walk_to_both_sides(source, target, kind, dst_kind, runs):
     assert np.array_equal(bits(got), bits(want))
 
 
-@pytest.mark.parametrize("wrong", [-1.0, 1.5, float("nan")])
+@pytest.mark.parametrize("wrong", [-1.0, 1.5, float("nan"), float("inf")])
 def test_an_id_that_is_no_non_negative_integer_raises(wrong):
     ids = IDS.astype(np.float32)
     ids[0, 4] = wrong

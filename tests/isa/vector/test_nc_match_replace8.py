@@ -123,9 +123,7 @@ def test_meaning_in_place_sorts_by_eights():
         for start in range(0, 24, 8):
             eight = nl.ds(start, 8)
             nisa.max8(dst=best[:, eight], src=tile)
-            nisa.nc_match_replace8(
-                dst=tile, data=tile, vals=best[:, eight], imm=float("-inf"), dst_idx=index[:, eight]
-            )
+            nisa.nc_match_replace8(dst=tile, data=tile, vals=best[:, eight], imm=float("-inf"), dst_idx=index[:, eight])
         backs = [nl.ndarray(t.shape, dtype=t.dtype, buffer=nl.shared_hbm) for t in (best, index)]
         nisa.dma_copy(dst=backs[0], src=best)
         nisa.dma_copy(dst=backs[1], src=index)

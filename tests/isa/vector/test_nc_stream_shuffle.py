@@ -75,7 +75,9 @@ def test_c3_refuses_a_bad_mask(mask):
     refused("nc_stream_shuffle", "c3", **{**CASE, "shuffle_mask": mask})
 
 
-@pytest.mark.parametrize(("start", "count"), [(0, 128), (0, 96), (0, 64), (64, 64), (0, 32), (32, 32), (64, 32), (96, 32)])
+@pytest.mark.parametrize(
+    ("start", "count"), [(0, 128), (0, 96), (0, 64), (64, 64), (0, 32), (32, 32), (64, 32), (96, 32)]
+)
 def test_c4_accepts_the_documented_starts(start, count):
     tile = sbuf(X).seen(lambda t: t[start : start + count])
     got = result("nc_stream_shuffle", dst=out((128, 12)).seen(lambda t: t[start : start + count]), src=tile,
@@ -90,7 +92,9 @@ def test_c4_accepts_tiles_in_different_quadrants():
     assert np.array_equal(got[32:], np.roll(X[96:], 1, 0))
 
 
-@pytest.mark.parametrize(("source", "target"), [((0, 64), (32, 32)), ((32, 32), (0, 64)), ((96, 32), (0, 128)), ((64, 20), (0, 96))])
+@pytest.mark.parametrize(
+    ("source", "target"), [((0, 64), (32, 32)), ((32, 32), (0, 64)), ((96, 32), (0, 128)), ((64, 20), (0, 96))]
+)
 def test_c4_refuses_starts_that_the_larger_tile_forbids(source, target):
     (a, n), (b, m) = source, target
     mask = [0 if n > 0 else 255] * 32

@@ -43,7 +43,7 @@ def _(use: Use) -> None:
 @sequence_bounds.meaning
 def _(use: Use) -> None:
     ids = use.segment_ids.raw()[0]
-    bad = ids[(ids < 0) | (ids != np.floor(ids))]
+    bad = ids[~((ids >= 0) & (ids == np.floor(ids)) & np.isfinite(ids))]
     if bad.size:
         raise KernelError("sequence_bounds: not a segment id", got=str(bad[0]), expected="non-negative integers")
     n = len(ids)

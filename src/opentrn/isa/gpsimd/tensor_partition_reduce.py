@@ -11,7 +11,7 @@ from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.costs import gpsimd_cost
 from opentrn.isa.operators import bitvec_needs_integers, fold, is_bitvec
-from opentrn.isa.rules import same_elements
+from opentrn.isa.rules import same_dtype, same_elements
 from opentrn.isa.spec import SBUF, Broken, Cost, Use, instruction, into, of
 from opentrn.numerics import alu
 
@@ -49,10 +49,17 @@ def _(use: Use) -> None:
     bitvec_needs_integers(use.op, use.dst, use.data)
 
 
+@tensor_partition_reduce.rule("c4", "inferred", "bitvec reductions keep data's dtype")
+def _(use: Use) -> None:
+    # nki.api.shared.rst: bitvec operators treat elements as bit patterns, so there is nothing to cast
+    if is_bitvec(use.op):
+        same_dtype(use.data, use.dst)
+
+
 @tensor_partition_reduce.meaning
 def _(use: Use) -> None:
     if is_bitvec(use.op):
-        use.dst.put(alu.reduce(use.op, use.data.raw(), 0).astype(use.dst.held.carrier))
+        use.dst.put(alu.reduce(use.op, use.data.raw(), 0))
         return
     values = np.ascontiguousarray(use.data.f32().T)
     average = use.op.name == "average"
@@ -65,7 +72,10 @@ def _(use: Use) -> Cost:
     return gpsimd_cost(use, use.data.elements)
 
 
-tensor_partition_reduce.differ("The order in which partitions are added is not public.")
+tensor_partition_reduce.differ(
+    "Partitions are added in 16 interleaved float32 lanes that are then halved; the order of the hardware is not public.",
+    "Integers are reduced in float32 as arithmetic operators do, although GpSimd could add them exactly; average divides.",
+)
 
 
 @tensor_partition_reduce.shown

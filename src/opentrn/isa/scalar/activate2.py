@@ -7,8 +7,8 @@ from typing import Any
 
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
-from opentrn.isa.accumulators import accumulate
-from opentrn.isa.costs import scalar_cost
+from opentrn.isa.activations import DIFFERS, activation_cost, write_with_sum
+from opentrn.isa.indirection import scatter_places
 from opentrn.isa.meanings import value
 from opentrn.isa.operators import reversed_apply
 from opentrn.isa.rules import column, same_dtype, same_tile
@@ -111,6 +111,11 @@ def _(use: Use) -> None:
         raise Broken("load_reduce", "idle, reset, reduce or reset_reduce")
 
 
+@activate2.rule("c8", "documented", "tensor indirection: indices on quadrants, beside their data; no scatter into PSUM")
+def _(use: Use) -> None:
+    scatter_places(use.dst, use.data)
+
+
 @activate2.meaning
 def _(use: Use) -> None:
     result = use.data.f32()
@@ -118,18 +123,15 @@ def _(use: Use) -> None:
         if op.name != "bypass":
             result = reversed_apply(op, result, value(operand), swap)
     result = use.op.f(result, value(use.relu_param)) if use.op.name == "prelu" else use.op.f(result)
-    total = accumulate(use, use.reduce_op, result)
-    use.dst.store(result)
-    if use.reduce_res is not None:
-        use.reduce_res.store(total)
+    write_with_sum(use, result)
 
 
 @activate2.cost
 def _(use: Use) -> Cost:
-    return scalar_cost(use, use.data.elements)
+    return activation_cost(use)
 
 
-activate2.differ("The functions are evaluated as reference mathematics; see nisa.activation.")
+activate2.differ(*DIFFERS)
 
 
 @activate2.shown

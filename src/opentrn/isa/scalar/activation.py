@@ -7,9 +7,8 @@ from typing import Any
 
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
-from opentrn.isa.accumulators import accumulate
-from opentrn.isa.costs import in_psum, scalar_cost
-from opentrn.isa.meanings import value
+from opentrn.isa.activations import DIFFERS, activation_cost, scaled, write_with_sum
+from opentrn.isa.indirection import scatter_places
 from opentrn.isa.rules import column, same_tile
 from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of, scalar_or
 from opentrn.numerics.dtypes import DTYPES
@@ -95,14 +94,14 @@ def _(use: Use) -> None:
         raise Broken(f"reduce_cmd={use.reduce_cmd.name} without reduce_op", "reduce_op=nl.add")
 
 
+@activation.rule("c9", "documented", "tensor indirection: indices on quadrants, beside their data; no scatter into PSUM")
+def _(use: Use) -> None:
+    scatter_places(use.dst, use.data)
+
+
 @activation.meaning
 def _(use: Use) -> None:
-    result = use.op.f(value(use.data) * value(use.scale) + value(0.0 if use.bias is None else use.bias))
-    total = accumulate(use, use.reduce_op, result)
-    use.dst.store(result)
-    if use.reduce_res is not None:
-        # after dst, so that a reduce_res which aliases dst keeps the sum (NKI 0.6.0 release notes)
-        use.reduce_res.store(total)
+    write_with_sum(use, use.op.f(scaled(use)))
 
 
 @activation.native
@@ -117,14 +116,12 @@ def _(use: Use) -> Native | None:
 
 @activation.cost
 def _(use: Use) -> Cost:
-    copies = use.op.name in ("copy", "square") and not in_psum(use.data)
-    fixed = "copy_fixed_ns" if copies else "fixed_ns"
-    return scalar_cost(use, use.data.elements, fixed=fixed)
+    return activation_cost(use)
 
 
 activation.differ(
-    "The functions are evaluated as reference mathematics in float32; the Scalar Engine uses piece-wise polynomials "
-    "whose coefficients are not public. Only sin outside [-pi, pi] follows the documented polynomial.",
+    *DIFFERS,
+    "nl.prelu has slope 0: the slope is a parameter of nisa.activate2 only.",
     "data * scale is rounded to float32 before bias is added (whether the engine fuses the two is not public).",
 )
 

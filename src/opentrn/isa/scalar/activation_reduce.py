@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
-from opentrn.isa.accumulators import accumulate
-from opentrn.isa.costs import scalar_cost
-from opentrn.isa.meanings import value
+from opentrn.isa.activations import DIFFERS, activation_cost, scaled, write_with_sum
+from opentrn.isa.indirection import scatter_places
 from opentrn.isa.rules import column, same_tile
 from opentrn.isa.spec import Broken, Cost, Use, instruction, into, of, scalar_or
 from opentrn.numerics.dtypes import DTYPES
@@ -60,27 +60,23 @@ def _(use: Use) -> None:
         raise Broken(f"nl.{use.reduce_op.name}", "nl.add")
 
 
+@activation_reduce.rule("c5", "documented", "tensor indirection: indices on quadrants, beside their data; no scatter into PSUM")
+def _(use: Use) -> None:
+    scatter_places(use.dst, use.data)
+
+
 @activation_reduce.meaning
 def _(use: Use) -> None:
-    result = use.op.f(value(use.data) * value(use.scale) + value(0.0 if use.bias is None else use.bias))
-    use.values["reduce_cmd"] = enums.reduce_cmd.reset_reduce
-    total = accumulate(use, use.reduce_op, result)
-    use.dst.store(result)
-    if use.reduce_res is not None:
-        use.reduce_res.store(total)
+    result = use.op.f(scaled(use))
+    write_with_sum(replace(use, values={**use.values, "reduce_cmd": enums.reduce_cmd.reset_reduce}), result)
 
 
 @activation_reduce.cost
 def _(use: Use) -> Cost:
-    # v2.26.1: one initiation interval more than activation
-    base = scalar_cost(use, use.data.elements)
-    tail = (
-        use.chip.cost.scalar.reduce_tail_min_ii * use.chip.cost.min_ii_cycles / use.chip.engines.scalar.clock_hz * 1e9
-    )
-    return Cost(base.engine, base.busy_ns + tail, base.latency_ns, (*base.tiers, "inferred"))
+    return activation_cost(use)
 
 
-activation_reduce.differ("The functions are evaluated as reference mathematics; see nisa.activation.")
+activation_reduce.differ(*DIFFERS)
 
 
 @activation_reduce.shown

@@ -16,6 +16,7 @@ from opentrn.isa.array import (
     tile_pair,
     uses_tiling,
 )
+from opentrn.isa.indirection import index_of, indices_start_on_quadrants, same_start
 from opentrn.isa.spec import PSUM, SBUF, Broken, Cost, Native, Use, instruction, into, of
 
 FLOATS = frozenset({"float8_e4m3", "float8_e5m2", "float8_e4m3fn", "bfloat16", "float16", "tfloat32", "float32"})
@@ -156,7 +157,7 @@ def _(use: Use) -> None:
     "c11", "documented", "tensor indirection: no tiling, an indirect moving not with is_transpose, narrow floats"
 )
 def _(use: Use) -> None:
-    views = [v for v in (use.dst, use.stationary, use.moving) if v.dynamic is not None and v.dynamic.kind == "tensor"]
+    views = [v for v in (use.dst, use.stationary, use.moving) if index_of(v) is not None]
     if not views:
         return
     if uses_tiling(use) and use.tile_position != (0, 0):
@@ -168,9 +169,20 @@ def _(use: Use) -> None:
             raise Broken(view.dtype, "float16, bfloat16 or an fp8 dtype")
 
 
+@nc_matmul.rule("c12", "documented", "tensor indirection: hand-placed indices on quadrants, beside their operands")
+def _(use: Use) -> None:
+    indices_start_on_quadrants(use.dst, use.stationary, use.moving)
+    for operand in (use.stationary, use.moving):
+        if index_of(operand) is not None:
+            same_start(operand, index_of(operand), "an operand and its index")
+    if index_of(use.dst) is not None:
+        same_start(index_of(use.dst), use.stationary, "dst's index and stationary")
+
+
 @nc_matmul.meaning
 def _(use: Use) -> None:
-    if use.is_transpose and use.chip.nc_version >= 3 and pass_through(use.dst, use.stationary, use.moving):
+    transposes = use.is_transpose and use.chip.nc_version >= 3 and use.accumulate is not True
+    if transposes and pass_through(use.dst, use.stationary, use.moving):
         return
     k, m = contraction(use, use.stationary)
     stationary = use.stationary.f32().reshape(k, m)
@@ -190,13 +202,22 @@ def _(use: Use) -> Native | None:
 
 @nc_matmul.cost
 def _(use: Use) -> Cost:
-    return matmul_cost(use, contraction(use, use.moving)[1], use.stationary.dtype)
+    dtype, speedup = use.stationary.dtype, None
+    if dtype == "float32" and use.is_transpose and use.chip.nc_version >= 3:
+        speedup = "transpose_fp32_speedup"
+    elif dtype == "float32" and (use.is_stationary_onezero or use.is_moving_onezero):
+        speedup = "onezero_fp32_speedup"
+    return matmul_cost(use, contraction(use, use.moving)[1], dtype, speedup)
 
 
 nc_matmul.differ(
-    "Products are summed in float32 in the order of the contraction index; the order inside the array is not public.",
+    "Products are summed in float32. The compiled core adds them one by one in the order of the contraction index, numpy "
+    "in an order of its own; the order inside the array is not public.",
     "float32 inputs multiply as float32; the chip makes two passes over high and low parts whose bits are not public.",
-    "Reading `accumulate` onto PSUM written by another instruction adds to it; undefined on NeuronCore-v2 and v3.",
+    "Accumulating onto PSUM that another instruction wrote adds to it; undefined on NeuronCore-v2 and v3.",
+    "A transpose overwrites dst unless accumulate=True. An fp8 transpose writes fp8 elements; the hardware writes 16-bit "
+    "words whose upper byte is 0 (trainium2_arch.rst).",
+    "is_transpose with a moving that does not pick one row for each column is an ordinary matmul.",
 )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
-from opentrn.isa.array import accumulate_into, tile_pair, uses_tiling
+from opentrn.isa.array import accumulate_into, matmul_cost, tile_pair, uses_tiling
+from opentrn.isa.indirection import index_of, indices_start_on_quadrants, same_start
 from opentrn.isa.microscaling import SCALES, X4, dequantised, enough_scales, whole_quadrants
 from opentrn.isa.rules import same_partitions
 from opentrn.isa.spec import PSUM, SBUF, Broken, Cost, Use, instruction, into, of
@@ -93,10 +94,21 @@ def _(use: Use) -> None:
 @nc_matmul_mx.rule("c7", "documented", "tensor indirection: data and scale of a pair agree, and no tiling")
 def _(use: Use) -> None:
     for data, scale in ((use.stationary, use.stationary_scale), (use.moving, use.moving_scale)):
-        if (data.dynamic is None) != (scale.dynamic is None):
+        if (index_of(data) is None) != (index_of(scale) is None):
             raise Broken("one of data and scale is indirect", "both, with the same index, or neither")
-        if data.dynamic is not None and uses_tiling(use) and use.tile_position != (0, 0):
-            raise Broken(f"tile_position={use.tile_position}", "(0, 0)")
+    indirect = any(index_of(view) is not None for view in (use.dst, use.stationary, use.moving))
+    if indirect and uses_tiling(use) and use.tile_position != (0, 0):
+        raise Broken(f"tile_position={use.tile_position}", "(0, 0)")
+
+
+@nc_matmul_mx.rule("c8", "documented", "tensor indirection: hand-placed indices on quadrants, beside their operands")
+def _(use: Use) -> None:
+    indices_start_on_quadrants(use.dst, use.stationary, use.moving)
+    for operand in (use.stationary, use.moving):
+        if index_of(operand) is not None:
+            same_start(operand, index_of(operand), "an operand and its index")
+    if index_of(use.dst) is not None:
+        same_start(index_of(use.dst), use.stationary, "dst's index and stationary")
 
 
 @nc_matmul_mx.meaning
@@ -109,10 +121,7 @@ def _(use: Use) -> None:
 @nc_matmul_mx.cost
 def _(use: Use) -> Cost:
     # K = 512 values in the time of a bf16 matmul of K = 128 (trainium3_arch.rst)
-    chip, table = use.chip, use.chip.cost.tensor
-    cycles = max(use.moving.elements, table.mm_init_cycles) * table.cycles_per_row_16bit
-    tiers = tuple(chip.quantity(f"cost.tensor.{n}").tier for n in ("cycles_per_row_16bit", "fixed_ns"))
-    return Cost("tensor", cycles / chip.engines.tensor.clock_hz * 1e9, table.fixed_ns, tiers)
+    return matmul_cost(use, use.moving.elements, use.moving.dtype)
 
 
 nc_matmul_mx.differ("Scaled products are summed in float32; the order and the width inside the array are not public.")

@@ -10,7 +10,7 @@ import numpy as np
 from opentrn.isa import enums
 from opentrn.isa.array import in_one_bank, matmul_cost
 from opentrn.isa.costs import in_psum, vector_cost
-from opentrn.isa.spec import Broken, Cost, Native, Tile, Use, instruction, into, of
+from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of
 from opentrn.numerics.casts import convert
 
 
@@ -26,11 +26,6 @@ def nc_transpose(dst, data, engine=enums.engine.unknown, name=None):
     ``engine``, SBUF to PSUM goes to the Tensor Engine, everything else to the Vector Engine. ``dst`` has ``data``'s dtype;
     a Tensor Engine transpose of narrower floats may also write float32.
     """
-
-
-def _at_most(data: Tile, limit: tuple[int, int], hint: str | None = None) -> None:
-    if data.partitions > limit[0] or data.elements > limit[1]:
-        raise Broken(f"{data.partitions} x {data.elements}", f"at most {limit[0]} x {limit[1]}", hint)
 
 
 @nc_transpose.rule("c1", "documented", "dst has data's elements as partitions and data's partitions as elements")
@@ -49,20 +44,20 @@ def _(use: Use) -> None:
         raise Broken(f"{use.data.dtype} into {use.dst.dtype}", use.data.dtype)
 
 
-@nc_transpose.rule("c3", "documented", "the Tensor Engine reads SBUF, writes PSUM, and takes at most 128 x 128")
+@nc_transpose.rule("c3", "documented", "the Tensor Engine reads SBUF and writes PSUM")
 def _(use: Use) -> None:
-    if use.engine is not enums.engine.tensor:
-        return
-    if in_psum(use.data) or not in_psum(use.dst):
+    # its 128 x 128 needs no check: data and dst have at most 128 partitions each
+    if use.engine is enums.engine.tensor and (in_psum(use.data) or not in_psum(use.dst)):
         raise Broken(f"{use.data.buffer.value} to {use.dst.buffer.value}", "sbuf to psum on the tensor engine")
-    _at_most(use.data, use.chip.limits.nc_transpose_tensor_max)
 
 
 @nc_transpose.rule("c4", "documented", "the Vector Engine takes at most 32 x 32")
 def _(use: Use) -> None:
     # public kernels go block by block themselves (nki-library attention_tkg.py:2629)
-    if use.engine is enums.engine.vector:
-        _at_most(use.data, use.chip.limits.nc_transpose_vector_max, "use the tensor engine, into PSUM")
+    data, (rows, columns) = use.data, use.chip.limits.nc_transpose_vector_max
+    if use.engine is enums.engine.vector and (data.partitions > rows or data.elements > columns):
+        got, expected = f"{data.partitions} x {data.elements}", f"at most {rows} x {columns}"
+        raise Broken(got, expected, "use the tensor engine, into PSUM")
 
 
 @nc_transpose.rule("c5", "documented", "dst does not cross a PSUM bank (Tensor Engine, v2 and v3)")

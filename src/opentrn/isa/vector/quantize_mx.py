@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from opentrn.isa import enums
-from opentrn.isa.microscaling import SCALES, enough_scales, scale_rows, whole_quadrants
+from opentrn.isa.microscaling import SCALES, enough_scales, scale_rows, store_scales, whole_quadrants
 from opentrn.isa.spec import SBUF, Broken, Cost, Use, instruction, into, of
 from opentrn.numerics import mx
 
@@ -57,11 +57,7 @@ def _(use: Use) -> None:
     elements, codes = mx.quantize(groups, use.dst.dt)
     values = elements.reshape(rows, columns, 8, 4).transpose(0, 2, 1, 3).reshape(use.src.partitions, -1)
     use.dst.put(mx.pack(np.ascontiguousarray(values), use.dst.dt))
-    scales = np.zeros((use.dst_scale.partitions, columns), np.uint8)
-    where = np.zeros(scales.shape, bool)
-    scales[scale_rows(use.src.partitions)] = codes
-    where[scale_rows(use.src.partitions)] = True
-    use.dst_scale.put(scales.view(use.dst_scale.held.carrier), where)
+    store_scales(use.dst_scale, codes, scale_rows(use.src.partitions))
 
 
 @quantize_mx.cost

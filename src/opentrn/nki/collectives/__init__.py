@@ -97,7 +97,7 @@ def collective_permute_implicit(
     srcs_by_channel: Any,
     dsts_by_channel: Any,
     replica_group: Any,
-    channel_ids: Any = (0,),
+    channel_ids: Any = [0]  # noqa: B006,
     priority: Any = None,
     name: Any = None,
 ) -> Any:
@@ -111,7 +111,7 @@ def collective_permute_implicit_reduce(
     dsts_by_channel: Any,
     replica_group: Any,
     op: Any,
-    channel_ids: Any = (0,),
+    channel_ids: Any = [0]  # noqa: B006,
     priority: Any = None,
     name: Any = None,
 ) -> Any:

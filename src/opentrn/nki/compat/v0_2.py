@@ -1,4 +1,4 @@
-"""Keywords that NKI 0.2 had and 0.3 dropped or renamed (NKI 0.3.0 release notes, "Breaking Changes")."""
+"""What NKI 0.2 spelled otherwise than 0.3 (NKI 0.2.0 and 0.3.0 release notes, "Breaking Changes")."""
 
 from __future__ import annotations
 
@@ -6,30 +6,70 @@ from typing import Any
 
 from opentrn.errors import LaunchError
 from opentrn.isa.enums import dma_engine
-from opentrn.nki.compat import Old
+from opentrn.nki.compat import Old, deprecated
+from opentrn.program.site import user_site
+from opentrn.program.view import View
 
-__all__ = ["TABLE"]
-
-
-def _none_only(what: str) -> Any:
-    def check(value: Any) -> None:
-        if value is not None:
-            raise LaunchError(what, got=repr(value), expected="nothing", hint="use nisa.dma_compute")
-
-    return check
+__all__ = ["POSITIONAL", "TABLE"]
 
 
 def _no_mask(value: Any) -> None:
     if value is not None:
-        raise LaunchError("mask= is not part of NKI since 0.2", hint="slice the operands to the valid part instead")
+        raise LaunchError("mask= is not part of NKI since 0.2", site=user_site(), got=repr(value)[:100],
+                          expected="operands sliced to the valid part", hint="e.g. tile[0:rows, 0:columns]")  # fmt: skip
+
+
+def _accumulate(given: dict[str, Any], op: Any) -> Any:
+    """dma_copy(dst, src, dst_rmw_op=op) is dma_compute(dst, [src, dst], op)."""
+    from opentrn.nki.functions import nisa
+
+    return nisa.dma_compute(
+        dst=given["dst"], srcs=[given["src"], given["dst"]], reduce_op=op, oob_mode=given["oob_mode"],
+        unique_indices=given.get("unique_indices", True), name=given["name"],
+    )  # fmt: skip
+
+
+def _engine(gpsimd: Any) -> dma_engine:
+    return dma_engine.gpsimd_dma if gpsimd else dma_engine.dma
 
 
 TABLE = (
-    Old("0.3.0", "*", "dtype", None, "the dtype of dst decides"),
-    Old("0.3.0", "*", "mask", None, "slice the operands", _no_mask),
-    Old("0.3.0", "nisa.dma_copy", "dst_rmw_op", None, "use nisa.dma_compute", _none_only("dma_copy(dst_rmw_op=...)")),
-    Old("0.3.0", "nisa.dma_copy", "unique_indices", None, "use nisa.dma_compute"),
-    Old("0.3.0", "nisa.sendrecv", "use_gpsimd_dma", "dma_engine", "write dma_engine=nisa.dma_engine.gpsimd_dma",
-        lambda on: dma_engine.gpsimd_dma if on else dma_engine.dma),
+    Old("0.2.0", "nisa.*", "dtype", None, "leave it out, the dtype of dst decides"),
+    Old("0.2.0", "nisa.*", "mask", None, "leave it out and slice the operands", _no_mask),
+    Old("0.2.0", "nisa.nc_matmul", "psumAccumulateFlag", None, "leave it out, it had no effect"),
+    Old("0.2.0", "nisa.nc_matmul", "is_moving_zero", "is_moving_onezero", "write is_moving_onezero="),
+    Old("0.3.0", "nisa.dma_copy", "dst_rmw_op", None, "write nisa.dma_compute(dst, [src, dst], reduce_op=...)",
+        redirect=_accumulate),
+    Old("0.3.0", "nisa.dma_copy", "unique_indices", None, "it belongs to nisa.dma_compute"),
+    Old("0.3.0", "nisa.sendrecv", "use_gpsimd_dma", "dma_engine", "write dma_engine=nisa.dma_engine.gpsimd_dma", _engine),
     Old("0.3.0", "nisa.register_move", "imm", "src", "write src="),
+    Old("0.3.0", "nl.shared_constant", "dtype", None, "give an array of that dtype"),
+    Old("0.3.0", "nki.collectives.collective_permute_implicit_current_processing_rank_id", "num_channels", None,
+        "pass channel_ids to collective_permute_implicit"),
+    *(Old("0.2.0", f"nl.{loop}_range", keyword, None, "leave it out, the loop is unrolled")
+      for loop in ("affine", "sequential", "static") for keyword in ("directives", "precise_schedule", "multi_buffer")),
 )  # fmt: skip
+
+
+def _affine_select(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Before 0.3.0: (dst, pattern, offset, channel_multiplier, on_true_tile, on_false_value, cmp_op, name)."""
+    if len(args) < 5 or isinstance(args[3], View) or not isinstance(args[4], View):
+        return args
+    deprecated("nisa.affine_select(dst, pattern, offset, ...) is the order of NKI before 0.3.0: write offset=")
+    dst, pattern, offset, multiplier, tile, *rest = args
+    if not rest:
+        return args
+    value, compare, *name = [*rest, "equal"] if len(rest) == 1 else rest
+    return (dst, pattern, multiplier, tile, value, compare, offset, *name)
+
+
+def _dma_compute(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Before 0.3.0: (dst, srcs, scales, reduce_op, name)."""
+    if len(args) < 4 or not isinstance(args[2], (list, tuple)):
+        return args
+    deprecated("nisa.dma_compute(dst, srcs, scales, reduce_op) is the order of NKI before 0.3.0: scales follows reduce_op")
+    return (*args[:2], args[3], args[2])
+
+
+POSITIONAL = {"affine_select": _affine_select, "dma_compute": _dma_compute}
+"""Instructions whose positional arguments changed places."""

@@ -16,7 +16,7 @@ from opentrn.isa.enums import (
 )
 from opentrn.machine.chip import load_chip
 from opentrn.nki import settings
-from opentrn.nki.functions import FUNCTIONS
+from opentrn.nki.functions import FUNCTIONS, OLD_FUNCTIONS
 from opentrn.nki.language.ops import equal, maximum
 from opentrn.nki.objects import NKIObject
 from opentrn.nki.registers import VirtualRegister, register_alloc, register_load, register_move, register_store
@@ -39,7 +39,7 @@ def get_nc_sub_version() -> int:
     return 0
 
 
-globals().update(FUNCTIONS)
+globals().update(FUNCTIONS | OLD_FUNCTIONS)
 
 if TYPE_CHECKING:
 

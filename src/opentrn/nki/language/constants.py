@@ -9,6 +9,7 @@ import numpy as np
 
 from opentrn.errors import KernelError, LaunchError
 from opentrn.isa.enums import MemoryRegion
+from opentrn.nki.compat import accepts_older
 from opentrn.nki.functions import nisa
 from opentrn.nki.language.compose import typed
 from opentrn.nki.language.memory import ndarray
@@ -36,6 +37,7 @@ def _read(given: Any) -> np.ndarray:
                           expected="an array in a .npy file") from None  # fmt: skip
 
 
+@accepts_older("nl.shared_constant")
 def shared_constant(constant: Any) -> NkiTensor:
     """A tensor in shared HBM that holds a numpy array, or the contents of a ``.npy`` file.
 

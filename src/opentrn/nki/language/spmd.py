@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
-from opentrn.errors import LaunchError
+from opentrn.errors import KernelError, LaunchError
+from opentrn.nki.compat import accepts_older, deprecated
+from opentrn.nki.compat.v0_5 import LOOPS
 from opentrn.nki.registers import VirtualRegister
 from opentrn.program.recorder import ACTIVE
 from opentrn.program.site import user_site
@@ -27,12 +29,22 @@ def _core(what: str) -> Any:
 def program_id(axis: int = 0) -> int:
     """The index of this core along the launch axis (axis 0: the cores of the logical NeuronCore)."""
     core = _core("program_id")
-    return core.index if axis == 0 else 0
+    _axis("program_id", axis)
+    return core.index
 
 
 def num_programs(axes: Any = 0) -> int:
     """The number of cores in the launch."""
-    return _core("num_programs").lockstep.count
+    core = _core("num_programs")
+    for axis in axes if isinstance(axes, (tuple, list)) else (axes,):
+        _axis("num_programs", axis)
+    return core.lockstep.count
+
+
+def _axis(what: str, axis: Any) -> None:
+    if axis not in (0, None):
+        raise LaunchError(f"nl.{what}", site=user_site(2), got=f"axis {axis!r}",
+                          expected="0, the one axis of the launch (the cores of the LNC)")  # fmt: skip
 
 
 def program_ndim() -> int:
@@ -59,17 +71,20 @@ def _static(start: Any, stop: Any, step: int) -> range:
     return range(start) if stop is None else range(start, stop, step)
 
 
-def affine_range(start: int, stop: int | None = None, step: int = 1, **_old: Any) -> range:
+@accepts_older("nl.affine_range")
+def affine_range(start: int, stop: int | None = None, step: int = 1) -> range:
     """Python's range, unrolled (deprecated in NKI 0.6: use range)."""
     return _static(start, stop, step)
 
 
-def sequential_range(start: int, stop: int | None = None, step: int = 1, **_old: Any) -> range:
+@accepts_older("nl.sequential_range")
+def sequential_range(start: int, stop: int | None = None, step: int = 1) -> range:
     """Python's range, unrolled (deprecated in NKI 0.6: use range)."""
     return _static(start, stop, step)
 
 
-def static_range(start: int, stop: int | None = None, step: int = 1, **_old: Any) -> range:
+@accepts_older("nl.static_range")
+def static_range(start: int, stop: int | None = None, step: int = 1) -> range:
     """Python's range, unrolled (deprecated in NKI 0.6: use range)."""
     return _static(start, stop, step)
 
@@ -79,39 +94,68 @@ def _value(bound: Any) -> int:
         return bound.read()
     if isinstance(bound, View):
         return int(_core("dynamic_range").scalar(bound))
-    return int(bound)
+    return _whole(bound, "loop bound")
+
+
+def _whole(value: Any, what: str) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise LaunchError(what, site=user_site(2), got=repr(value), expected="an integer or a register")
+    return value.__index__()
+
+
+def _trips(what: str, start: Any, stop: Any, step: Any) -> range:
+    core = _core(what)
+    if isinstance(step, bool) or not isinstance(step, int) or step < 1:
+        raise LaunchError(f"nl.{what} step", site=user_site(2), got=repr(step), expected="a positive integer")
+    if core.in_no_reorder:
+        raise KernelError(f"nl.{what} inside nl.no_reorder()", site=user_site(2),
+                          expected="static loops only (nl.no_reorder, SDK 2.32)")  # fmt: skip
+    return range(_value(start), _value(stop), step)
 
 
 def dynamic_range(start: Any, stop: Any = None, step: int = 1) -> Iterator[VirtualRegister]:
-    """A loop on the device; bounds may be registers, the variable is a frozen register."""
-    if isinstance(step, bool) or not isinstance(step, int) or step < 1:
-        raise LaunchError("nl.dynamic_range step", site=user_site(), got=repr(step), expected="a positive integer")
-    first, last = (0, _value(start)) if stop is None else (_value(start), _value(stop))
-    return (VirtualRegister(i, frozen=True) for i in range(first, last, step))
+    """A loop on the device; bounds may be registers, the variable is a frozen register (deprecated in NKI 0.6)."""
+    deprecated(LOOPS["dynamic_range"])
+    first, last = (0, start) if stop is None else (start, stop)
+    return (VirtualRegister(i, frozen=True) for i in _trips("dynamic_range", first, last, step))
 
 
 def fori_loop(lower: Any, upper: Any, body_fun: Callable[[VirtualRegister], Any], step: int = 1) -> None:
-    """Run ``body_fun(i)`` for i from `lower` to `upper` (exclusive) on the device."""
-    for i in dynamic_range(lower, upper, step):
-        body_fun(VirtualRegister(i.read()))
+    """Run ``body_fun(i)`` for i from `lower` to `upper` (exclusive) on the device; `i` is a register of its own."""
+    for i in _trips("fori_loop", lower, upper, step):
+        if body_fun(VirtualRegister(i)) is not None:
+            raise LaunchError("nl.fori_loop body", site=user_site(), got="a returned value", expected="None",
+                              hint="keep state in SBUF or HBM")  # fmt: skip
 
 
 def while_loop(init: VirtualRegister, body_fun: Callable[[VirtualRegister], VirtualRegister]) -> None:
-    """While the register is not zero, run `body_fun` on it; what it returns is the next condition."""
-    register = init
+    """While the register is not zero, run `body_fun` on a copy of it; what it returns is the next condition."""
+    _trips("while_loop", 0, 0, 1)
+    register = _condition(init, "init")
     while register.read():
-        register = body_fun(VirtualRegister(register.read()))
-        if not isinstance(register, VirtualRegister):
-            raise LaunchError("nl.while_loop body", site=user_site(), got=repr(register), expected="a register")
+        register = _condition(body_fun(VirtualRegister(register.read())), "body")
 
 
-def no_reorder() -> AbstractContextManager[None]:
-    """A region whose instructions keep program order; instructions here always do."""
-    _core("no_reorder")
-    return nullcontext()
+def _condition(value: Any, what: str) -> VirtualRegister:
+    if not isinstance(value, VirtualRegister):
+        raise LaunchError(f"nl.while_loop {what}", site=user_site(2), got=repr(value), expected="a register")
+    return value
+
+
+@contextmanager
+def no_reorder() -> Iterator[None]:
+    """A region whose instructions keep program order; instructions here always do. Dynamic loops are refused in it."""
+    core = _core("no_reorder")
+    outer, core.in_no_reorder = core.in_no_reorder, True
+    try:
+        yield
+    finally:
+        core.in_no_reorder = outer
 
 
 def device_print(print_prefix: str, tensor: Any) -> None:
     """Print the prefix and the tensor's values."""
     _core("device_print")
+    if not isinstance(print_prefix, str):
+        raise LaunchError("nl.device_print prefix", site=user_site(), got=repr(print_prefix)[:100], expected="a string")
     print(f"{print_prefix} {tensor}")

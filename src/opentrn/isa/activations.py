@@ -1,0 +1,57 @@
+"""What the activation instructions of the Scalar Engine share: scale and bias, the running sum, the cost of reading it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from opentrn.isa.accumulators import accumulate
+from opentrn.isa.costs import in_psum, scalar_cost
+from opentrn.isa.meanings import value
+from opentrn.isa.spec import Cost, Use
+
+__all__ = ["DIFFERS", "activation_cost", "scaled", "write_with_sum"]
+
+DIFFERS = (
+    "The functions are evaluated as reference mathematics in float32; the Scalar Engine uses piece-wise polynomials "
+    "whose coefficients are not public. Only sin outside [-pi, pi] follows the documented polynomial.",
+    "The registers are those of the partitions that dst occupies.",
+)
+
+
+def scaled(use: Use) -> np.ndarray:
+    """``data * scale + bias`` as (P, elements) float32, rounded after each of the two steps."""
+    with np.errstate(all="ignore"):
+        bias = np.float32(0) if use.bias is None else value(use.bias)
+        return np.asarray(value(use.data) * value(use.scale) + bias)
+
+
+def write_with_sum(use: Use, result: np.ndarray) -> None:
+    """Reduce `result` (P, elements) float32 into the registers by ``reduce_cmd``; write it, then ``reduce_res``.
+
+    In this order, so that a ``reduce_res`` that aliases ``dst`` keeps the sum (NKI 0.6.0 release notes).
+    """
+    total = accumulate(use, use.reduce_op, result)
+    use.dst.store(result)
+    if use.reduce_res is not None:
+        use.reduce_res.store(total)
+
+
+def activation_cost(use: Use) -> Cost:
+    """One pass over the data, and the instruction that reads the registers when there is a ``reduce_res``."""
+    plain = use.op.name in ("copy", "square") and not in_psum(use.data) and "copy_fixed_ns" in use.chip.cost.scalar
+    base = scalar_cost(use, use.data.elements, fixed="copy_fixed_ns" if plain else "fixed_ns")
+    if use.reduce_res is None:
+        return base
+    issue, tier = _read(use.chip)
+    return Cost(base.engine, base.busy_ns + issue, base.latency_ns, (*base.tiers, tier))
+
+
+def _read(chip: Any) -> tuple[float, str]:
+    """(ns, tier) of reading the registers: measured on trn2, documented in cycles on trn1."""
+    table = chip.cost.scalar
+    if "read_accumulator_issue_ns" in table:
+        return table.read_accumulator_issue_ns, chip.quantity("cost.scalar.read_accumulator_issue_ns").tier
+    cycles = chip.quantity("cost.scalar.read_accumulator_cycles")
+    return cycles.value / chip.engines.scalar.clock_hz * 1e9, cycles.tier

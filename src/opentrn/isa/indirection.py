@@ -1,0 +1,49 @@
+"""Where the indices of tensor indirection have to sit when tensors are placed by hand.
+
+Sources: "Tensor indirection" of nisa.activation, nisa.nc_matmul and their like (SDK 2.32). Tensors without an address
+are the allocator's to place, so these conditions then hold by construction.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opentrn.isa.enums import MemoryRegion
+from opentrn.isa.spec import Broken, Tile
+
+__all__ = ["index_of", "indices_start_on_quadrants", "same_start", "scatter_places"]
+
+QUADRANT = 32
+
+
+def index_of(tile: Tile) -> Any:
+    """The index of a view made by `.indirect()`, else None."""
+    return tile.dynamic.index if tile.dynamic is not None and tile.dynamic.kind == "tensor" else None
+
+
+def indices_start_on_quadrants(*tiles: Tile) -> None:
+    """Every hand-placed index starts at a multiple of 32 partitions."""
+    for tile in tiles:
+        index = index_of(tile)
+        if index is not None and index.storage.allocation.manual and index.start_partition % QUADRANT:
+            raise Broken(f"an index that starts at partition {index.start_partition}", f"a multiple of {QUADRANT}")
+
+
+def same_start(first: Any, second: Any, what: str) -> None:
+    """Two hand-placed tensors start on one partition."""
+    placed = first.storage.allocation.manual and second.storage.allocation.manual
+    if placed and first.start_partition != second.start_partition:
+        raise Broken(f"{what} start at partitions {first.start_partition} and {second.start_partition}", "one partition")
+
+
+def scatter_places(dst: Tile, data: Tile) -> None:
+    """The Scalar Engine's conditions on an indirect `dst` or `data`."""
+    to, source = index_of(dst), index_of(data)
+    if to is not None and dst.buffer is MemoryRegion.psum:
+        raise Broken("an indirect dst in PSUM", "an indirect dst in SBUF")
+    indices_start_on_quadrants(dst, data)
+    if source is not None:
+        same_start(data, source, "data and its index")
+    beside = data if data.buffer is MemoryRegion.sbuf else source
+    if to is not None and beside is not None:
+        same_start(to, beside, "dst's index and data")
