@@ -61,7 +61,7 @@ def test_dtypes_outside_the_table_are_refused(name: str) -> None:
         allowed = REGISTRY[name].operands[key].dtypes
         if allowed is None:
             continue
-        other = next(d for d in ("int8", "float16", "uint16", "int32", "float32") if d not in allowed)
+        other = next(d for d in ("int8", "float16", "uint16", "int32", "float32", "bool") if d not in allowed)
         bare = Operand(value.region, value.shape, other, view=value.view)
         refused(name, f"{label}.dtype", target=target, **_with(case, key, bare))
 

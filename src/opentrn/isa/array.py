@@ -10,7 +10,7 @@ import numpy as np
 from opentrn.isa.attributes import integers
 from opentrn.isa.enums import matmul_perf_mode
 from opentrn.isa.spec import Attribute, Broken, Cost, Tile, Use
-from opentrn.numerics.casts import convert
+from opentrn.numerics.casts import convert, to_f32
 
 __all__ = ["accumulate_into", "contraction", "in_one_bank", "matmul_cost", "pass_through", "tile_pair", "uses_tiling"]
 
@@ -65,16 +65,29 @@ def pass_through(dst: Any, stationary: Any, moving: Any) -> bool:
     return True
 
 
-def accumulate_into(dst: Any, product: np.ndarray, accumulate: bool | None) -> None:
-    """Overwrite or add to PSUM as `nc_matmul` documents for ``accumulate``; per element when it is None."""
-    written = dst.written()
-    if accumulate is False or (accumulate is None and not written.any()):
-        dst.store(product)
-        return
-    # accumulate=True on PSUM that nothing wrote is an uninitialised read
-    partly = accumulate is None and not written.all()
-    old = np.where(written, dst.peek(), np.float32(0)) if partly else dst.f32()
-    dst.store(old + product)
+def _written(dst: Any) -> np.ndarray:
+    """Which elements of `dst` hold values, as (M, N) booleans."""
+    return dst.written() if dst.dynamic is None else ~dst.where().unwritten().reshape(dst.partitions, -1)
+
+
+def _peek(dst: Any) -> np.ndarray:
+    """(M, N) float32 of what `dst` holds; meaningful where it was written."""
+    return dst.peek() if dst.dynamic is None else to_f32(dst.where().gather(), dst.held).reshape(dst.partitions, -1)
+
+
+def accumulate_into(dst: Any, stationary: np.ndarray, moving: np.ndarray, accumulate: bool | None) -> None:
+    """Write ``stationary.T @ moving`` (K, M) (K, N) float32 to PSUM, or add it, as `nc_matmul` documents ``accumulate``.
+
+    None decides per element: added to where something was written, written elsewhere.
+    """
+    with np.errstate(all="ignore"):
+        product, written = stationary.T @ moving, _written(dst)
+        if accumulate is False or (accumulate is None and not written.any()):
+            dst.store(product)
+        elif accumulate is None and not written.all():
+            dst.store(np.where(written, _peek(dst) + product, product))
+        else:
+            dst.store(dst.f32() + product)  # accumulate=True on PSUM that nothing wrote is an uninitialised read
 
 
 def _rate(use: Use, dtype: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from opentrn.isa.enums import engine
 from opentrn.isa.spec import Cost, Use
 from opentrn.numerics.rng import WORDS, Lfsr, Xorwow
 
-__all__ = ["draw", "generator", "lanes", "random_cost", "seeded", "state_words"]
+__all__ = ["draw", "generator", "lanes", "random_cost", "seeded", "state_cost", "state_words"]
 
 POWER_UP = 1
 """Seed before any instruction seeds a generator (not public)."""
@@ -54,14 +55,25 @@ def draw(use: Use) -> np.ndarray:
     return drawn
 
 
+def _inferred(cost: Cost) -> Cost:
+    """A cost taken over from another instruction."""
+    return replace(cost, tiers=(*cost.tiers, "inferred"))
+
+
+def state_cost(use: Use, words: int) -> Cost:
+    """`words` per lane into or out of a generator; no rate is public, so that of a copy is taken."""
+    if use.engine is engine.gpsimd:
+        return _inferred(gpsimd_cost(use, words))
+    return _inferred(vector_cost(use, words, "cycles_per_element_fp32_copy"))
+
+
 def random_cost(use: Use) -> Cost:
     """One value for each element of `use.dst`."""
     if use.engine is engine.gpsimd:
-        return gpsimd_cost(use, use.dst.elements)
+        return _inferred(gpsimd_cost(use, use.dst.elements))
     if use.chip.nc_version < 4:
         # no rate is public for rng itself; dropout, too, draws one value for each element
-        made = vector_cost(use, use.dst.elements, "cycles_per_element_dropout")
-        return Cost(made.engine, made.busy_ns, made.latency_ns, (*made.tiers, "inferred"))
+        return _inferred(vector_cost(use, use.dst.elements, "cycles_per_element_dropout"))
     chip, table = use.chip, use.chip.cost.vector
     ns = use.dst.elements / table.rand2_values_per_cycle / chip.engines.vector.clock_hz * 1e9
     paths = ("cost.vector.rand2_values_per_cycle", "cost.vector.fixed_ns")

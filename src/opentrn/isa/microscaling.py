@@ -71,7 +71,8 @@ def dequantised(data: Any, scale: Any) -> np.ndarray:
 
     Raises KernelError when both are indirect with different indices.
     """
-    if index_of(data) is not None and not np.array_equal(data.where().index % data.pitch, scale.where().index % scale.pitch):
+    indices = [type(t)(index_of(t), "index", t.core).raw() for t in (data, scale) if index_of(t) is not None]
+    if indices and not np.array_equal(*indices):
         raise KernelError(f"{data.name} and {scale.name} use different indices", expected="the same index for both")
     values = mx.unpack_f32(data.raw(), data.held).reshape(data.partitions, -1, 4)
     factors = np.repeat(_factors(scale, scale_rows(data.partitions)), 8, 0)

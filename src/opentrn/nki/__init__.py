@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opentrn.nki import builtin, collectives, compiler, dtype, isa, language, typing
 from opentrn.nki.kernel import Kernel, jit, simulate
+from opentrn.nki.simulator import cpu_simulate
 
 __all__ = [
     "Kernel",
@@ -19,6 +20,3 @@ __all__ = [
     "typing",
 ]
 __version__ = "0.6.0"
-
-cpu_simulate = simulate
-"""The private name by which nki-library's tests reach the simulator: ``nki.cpu_simulate(kernel)[lnc](**inputs)``."""

@@ -64,7 +64,9 @@ def jit(fn: Any = None, **kwargs: Any) -> Any:
         return functools.partial(jit, **kwargs)
     target = kwargs.get("platform_target")
     if target is not None:
-        deprecated("nki.jit(platform_target=...) is the spelling of NKI before 0.3.0: set NEURON_PLATFORM_TARGET_OVERRIDE")
+        deprecated(
+            "nki.jit(platform_target=...) is the spelling of NKI before 0.3.0: set NEURON_PLATFORM_TARGET_OVERRIDE"
+        )
     if "mode" in kwargs:
         deprecated("nki.jit(mode=...) is a spelling of NKI before 0.3.0, and ignored: leave it out")
     if isinstance(fn, Kernel):

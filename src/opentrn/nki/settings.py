@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from opentrn.execute import native
 from opentrn.machine.chip import load_chip
 
-__all__ = ["Settings", "read"]
+__all__ = ["Settings", "nc_version", "read"]
 
 DEFAULT_TARGET = "trn2"
 
@@ -46,3 +46,8 @@ def read(target: str | None = None, default: str | None = None) -> Settings:
         lnc=int(lnc) if lnc and lnc.isdigit() else None,
         stochastic_seed=int(os.environ.get("NEURON_RT_STOCHASTIC_ROUNDING_SEED", "0")) if stochastic else None,
     )
+
+
+def nc_version() -> str | None:
+    """The chip that `NKI_NC_VERSION` names, as nki-library's tests set it; None without it."""
+    return os.environ.get("NKI_NC_VERSION") or None

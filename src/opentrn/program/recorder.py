@@ -158,7 +158,7 @@ def {name}({signature}, **_older):
 
 
 def _hashable(value: Any) -> Any:
-    return tuple(_hashable(v) for v in value) if isinstance(value, (list, tuple)) else (value.__class__, value)
+    return tuple(_hashable(v) for v in value) if isinstance(value, (list, tuple)) else (value.__class__, value or str(value))
 
 
 def _key_source(instruction: Instruction, name: str, tensor: str) -> str:
@@ -176,8 +176,8 @@ def _key_source(instruction: Instruction, name: str, tensor: str) -> str:
     if operand.many:
         return f"tuple([v.key for v in {name}])"
     if operand.or_number or operand.optional:
-        # 1, 1.0 and True are equal as keys, and different to rules
-        return f"({name}.key if isinstance({name}, {tensor}) else {name}), {name}.__class__"
+        # 1, 1.0 and True, or 0.0 and -0.0, are equal as keys, and different to rules and meanings
+        return f"({name}.key if isinstance({name}, {tensor}) else {name} or str({name})), {name}.__class__"
     return f"{name}.key"
 
 

@@ -132,7 +132,11 @@ def test_meaning_of_the_example_of_the_page():
 def test_meaning_is_a_loop_over_elements(dtype, kind, index_kind, dst_kind, partitions, each, count, seed):
     """Sub-views and access patterns of dst among them: release notes, NKI 0.5.0."""
     rng = np.random.default_rng(seed)
-    source, where, gone = window(kind, partitions, 21), window(index_kind, partitions, 3), window(dst_kind, partitions, count * each)
+    source, where, gone = (
+        window(kind, partitions, 21),
+        window(index_kind, partitions, 3),
+        window(dst_kind, partitions, count * each),
+    )
     data = cast(rng.integers(0, 120, source.shape), dtype)
     index = rng.integers(0, 22 - each, where.shape).astype(np.uint16)
     want = cast(np.full(gone.shape, 7), dtype)

@@ -76,7 +76,11 @@ def test_c3_refuses_a_cast():
 )  # fmt: skip
 def test_meaning_is_a_loop_over_elements(dtype, kind, index_kind, dst_kind, partitions, size, count, seed):
     rng = np.random.default_rng(seed)
-    source, where, gone = window(kind, partitions, size), window(index_kind, partitions, count), window(dst_kind, partitions, count)
+    source, where, gone = (
+        window(kind, partitions, size),
+        window(index_kind, partitions, count),
+        window(dst_kind, partitions, count),
+    )
     data = cast(rng.integers(0, 120, source.shape), dtype)
     index = rng.integers(0, size, where.shape).astype(np.uint32)
     want = cast(np.full(gone.shape, 7), dtype)

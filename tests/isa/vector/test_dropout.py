@@ -100,6 +100,16 @@ def test_meaning_drops_that_share(prob):
     assert abs(dropped - prob) < 4.5 * np.sqrt(prob * (1 - prob) / got.size)  # 4.5 standard deviations
 
 
+def test_meaning_keeps_an_element_whose_bits_equal_the_probability():
+    words = result("rng", dst=out((128, 512), "uint32"))  # the same start of the same generator
+    row, column = np.argwhere(words % 256 == 0)[0]  # such a word is exact in float32
+    prob = float(words[row, column]) / 2**32
+    data = sbuf(np.ones((128, 512), np.float32))
+    above = float(np.nextafter(np.float32(prob), np.float32(1)))
+    assert result("dropout", dst=out((128, 512)), data=data, prob=prob)[row, column] == 1
+    assert result("dropout", dst=out((128, 512)), data=data, prob=above)[row, column] == 0
+
+
 def test_meaning_in_place_draws_anew_each_time():
     kept = []
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from opentrn.isa import enums
-from opentrn.isa.costs import gpsimd_cost, in_psum, vector_cost
-from opentrn.isa.generators import generator, lanes, state_words
+from opentrn.isa.costs import in_psum
+from opentrn.isa.generators import generator, lanes, state_cost, state_words
 from opentrn.isa.spec import Broken, Cost, Use, instruction, into
 
 
@@ -51,9 +51,7 @@ def _(use: Use) -> None:
 
 @rand_get_state.cost
 def _(use: Use) -> Cost:
-    if use.engine is enums.engine.gpsimd:
-        return gpsimd_cost(use, use.dst.elements)
-    return vector_cost(use, use.dst.elements, "cycles_per_element_fp32_copy")
+    return state_cost(use, use.dst.elements)
 
 
 rand_get_state.differ(

@@ -6,8 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from opentrn.isa import enums
-from opentrn.isa.costs import gpsimd_cost, vector_cost
-from opentrn.isa.generators import generator, lanes, state_words
+from opentrn.isa.generators import generator, lanes, state_cost, state_words
 from opentrn.isa.spec import SBUF, Broken, Cost, Use, instruction, of
 
 
@@ -47,9 +46,7 @@ def _(use: Use) -> None:
 
 @rand_set_state.cost
 def _(use: Use) -> Cost:
-    if use.engine is enums.engine.gpsimd:
-        return gpsimd_cost(use, use.src_seeds.elements)
-    return vector_cost(use, use.src_seeds.elements, "cycles_per_element_fp32_copy")
+    return state_cost(use, use.src_seeds.elements)
 
 
 rand_set_state.differ(

@@ -187,7 +187,7 @@ def _(use: Use) -> None:
     k, m = contraction(use, use.stationary)
     stationary = use.stationary.f32().reshape(k, m)
     moving = use.moving.f32().reshape(k, -1)
-    accumulate_into(use.dst, stationary.T @ moving, use.accumulate)
+    accumulate_into(use.dst, stationary, moving, use.accumulate)
 
 
 @nc_matmul.native

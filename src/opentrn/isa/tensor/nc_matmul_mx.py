@@ -115,7 +115,7 @@ def _(use: Use) -> None:
 def _(use: Use) -> None:
     stationary = dequantised(use.stationary, use.stationary_scale)
     moving = dequantised(use.moving, use.moving_scale)
-    accumulate_into(use.dst, stationary.T @ moving, use.accumulate)
+    accumulate_into(use.dst, stationary, moving, use.accumulate)
 
 
 @nc_matmul_mx.cost

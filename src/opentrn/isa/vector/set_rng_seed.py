@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from opentrn.isa import enums
-from opentrn.isa.costs import vector_cost
-from opentrn.isa.generators import seeded
+from opentrn.isa.generators import seeded, state_cost
 from opentrn.isa.spec import Broken, Cost, Use, instruction, of
 
 
@@ -40,7 +39,7 @@ def _(use: Use) -> None:
 
 @set_rng_seed.cost
 def _(use: Use) -> Cost:
-    return vector_cost(use, 1, "cycles_per_element_fp32_copy")
+    return state_cost(use, 1)
 
 
 set_rng_seed.differ(

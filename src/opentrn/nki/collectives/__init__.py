@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from opentrn.errors import UnsupportedError
+from opentrn.nki.compat import accepts_older
 from opentrn.nki.objects import NKIObject
 from opentrn.nki.tensor import NkiTensor
 from opentrn.program.site import user_site
@@ -28,7 +29,7 @@ class ReplicaGroup(NKIObject):
 
 def _unmodelled(name: str) -> NoReturn:
     raise UnsupportedError(
-        f"nki.collectives.{name} is not modelled: opentrn runs one logical NeuronCore",
+        f"nki.collectives.{name}: collectives are not modelled yet",
         site=user_site(2),
         hint="test the part of the kernel between collectives; nisa.sendrecv works between two cores",
     )
@@ -97,7 +98,7 @@ def collective_permute_implicit(
     srcs_by_channel: Any,
     dsts_by_channel: Any,
     replica_group: Any,
-    channel_ids: Any = [0]  # noqa: B006,
+    channel_ids: Any = [0],  # noqa: B006 - the public default
     priority: Any = None,
     name: Any = None,
 ) -> Any:
@@ -111,7 +112,7 @@ def collective_permute_implicit_reduce(
     dsts_by_channel: Any,
     replica_group: Any,
     op: Any,
-    channel_ids: Any = [0]  # noqa: B006,
+    channel_ids: Any = [0],  # noqa: B006 - the public default
     priority: Any = None,
     name: Any = None,
 ) -> Any:
@@ -119,6 +120,7 @@ def collective_permute_implicit_reduce(
     _unmodelled("collective_permute_implicit_reduce")
 
 
+@accepts_older("nki.collectives.collective_permute_implicit_current_processing_rank_id")
 def collective_permute_implicit_current_processing_rank_id(
     iteration_id: Any,
     replica_group: Any,

@@ -67,7 +67,9 @@ def _dma_compute(args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Before 0.3.0: (dst, srcs, scales, reduce_op, name)."""
     if len(args) < 4 or not isinstance(args[2], (list, tuple)):
         return args
-    deprecated("nisa.dma_compute(dst, srcs, scales, reduce_op) is the order of NKI before 0.3.0: scales follows reduce_op")
+    deprecated(
+        "nisa.dma_compute(dst, srcs, scales, reduce_op) is the order of NKI before 0.3.0: scales follows reduce_op"
+    )
     return (*args[:2], args[3], args[2])
 
 

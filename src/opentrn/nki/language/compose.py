@@ -43,9 +43,7 @@ def scalar(
     """``(x first operand0) second operand1``, operands being numbers or (P, 1) tiles; `reverse` swaps the first."""
     out = ndarray(x.shape, dtype)
     last = None if second is None else op(second)
-    nisa.tensor_scalar(
-        dst=out, data=x, op0=op(first), operand0=operand0, reverse0=reverse, op1=last, operand1=operand1
-    )
+    nisa.tensor_scalar(dst=out, data=x, op0=op(first), operand0=operand0, reverse0=reverse, op1=last, operand1=operand1)
     return out
 
 

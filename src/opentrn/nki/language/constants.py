@@ -67,7 +67,9 @@ def _held(made: NkiTensor, values: np.ndarray) -> np.ndarray:
 def constant(array: np.ndarray, partitions: int | None = None) -> NkiTensor:
     """A new SBUF tile that holds `array`, loaded from HBM; one row can be repeated over `partitions`."""
     core = _core("constant")
-    storage = core.new_tensor(array.shape, dtype_of(array.dtype), MemoryRegion.private_hbm, "constant", None, user_site())
+    storage = core.new_tensor(
+        array.shape, dtype_of(array.dtype), MemoryRegion.private_hbm, "constant", None, user_site()
+    )
     held: Any = NkiTensor.whole(storage)
     core.fill(held, _held(held, array))
     tile = ndarray((partitions or array.shape[0], *array.shape[1:]), held.dtype)

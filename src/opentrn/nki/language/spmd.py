@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 from opentrn.errors import KernelError, LaunchError
 from opentrn.nki.compat import accepts_older, deprecated
@@ -18,6 +19,10 @@ __all__ = [
     "affine_range", "device_print", "ds", "dynamic_range", "fori_loop", "no_reorder", "num_programs", "program_id",
     "program_ndim", "sequential_range", "static_range", "while_loop",
 ]  # fmt: skip
+
+
+_FIXED_ORDER: WeakSet[Any] = WeakSet()
+"""Cores that are inside nl.no_reorder()."""
 
 
 def _core(what: str) -> Any:
@@ -107,7 +112,7 @@ def _trips(what: str, start: Any, stop: Any, step: Any) -> range:
     core = _core(what)
     if isinstance(step, bool) or not isinstance(step, int) or step < 1:
         raise LaunchError(f"nl.{what} step", site=user_site(2), got=repr(step), expected="a positive integer")
-    if core.in_no_reorder:
+    if core in _FIXED_ORDER:
         raise KernelError(f"nl.{what} inside nl.no_reorder()", site=user_site(2),
                           expected="static loops only (nl.no_reorder, SDK 2.32)")  # fmt: skip
     return range(_value(start), _value(stop), step)
@@ -146,11 +151,13 @@ def _condition(value: Any, what: str) -> VirtualRegister:
 def no_reorder() -> Iterator[None]:
     """A region whose instructions keep program order; instructions here always do. Dynamic loops are refused in it."""
     core = _core("no_reorder")
-    outer, core.in_no_reorder = core.in_no_reorder, True
+    outermost = core not in _FIXED_ORDER
+    _FIXED_ORDER.add(core)
     try:
         yield
     finally:
-        core.in_no_reorder = outer
+        if outermost:
+            _FIXED_ORDER.discard(core)
 
 
 def device_print(print_prefix: str, tensor: Any) -> None:
