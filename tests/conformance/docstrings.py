@@ -9,7 +9,6 @@ Exit code 1 when an example fails without a documented reason.
 from __future__ import annotations
 
 import ast
-import os
 import re
 import sys
 import textwrap
@@ -27,7 +26,7 @@ from opentrn.nki import isa as nisa
 from opentrn.nki import language as nl
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tests.conformance.docstring_inputs import FRAGMENTS, KERNELS, REASONS, TARGETS, Fragment  # noqa: E402
+from tests.conformance.docstring_inputs import FRAGMENTS, KERNELS, REASONS, TARGETS, Fragment
 
 MODULES = ("language", "isa", "collectives")
 COMMAND = "python tests/conformance/docstrings.py PATH_TO_aws-neuron-sdk/nki/api/nki > docs/docstring-examples.md"
@@ -85,21 +84,21 @@ def kernel_of(code: str) -> str | None:
     return functions[0].name if len(body) == len(functions) == 1 and functions[0].args.args else None
 
 
-def run_kernel(name: str, code: str) -> str:
+def run_kernel(name: str, code: str, target: str) -> str:
     """Call the kernel that `code` defines with inputs of ours and compare with a reference of ours."""
     inputs, reference = KERNELS[name]
     scope: dict[str, Any] = {"nki": nki, "nl": nl, "nisa": nisa}
     exec(compile(_without_imports(code), f"<{name}>", "exec"), scope)
     given = inputs()
     want = reference(*(np.array(a) for a in given))
-    got = nki.simulate(scope[name])(*given)
+    got = opentrn.run(scope[name], target=target)(*given).results
     got, want = (v if isinstance(v, tuple) else (v,) for v in (got, want))
     for mine, theirs in zip(got, want, strict=True):
         np.testing.assert_allclose(mine.astype(np.float64), np.asarray(theirs, np.float64), rtol=1e-5, atol=1e-5)
     return "values match a reference"
 
 
-def run_fragment(label: str, code: str) -> str:
+def run_fragment(label: str, code: str, target: str) -> str:
     """Run statements inside a kernel; names that they do not define are tensors of ours."""
     fragment = FRAGMENTS.get(label, Fragment())
     arrays = fragment.inputs()
@@ -114,7 +113,7 @@ def run_fragment(label: str, code: str) -> str:
             fragment.holds_inside(scope)
         return done
 
-    report = opentrn.run(nki.jit(kernel)[fragment.lnc], strict=fragment.strict)(**arrays)
+    report = opentrn.run(nki.jit(kernel)[fragment.lnc], target=target, strict=fragment.strict)(**arrays)
     if fragment.holds is not None:
         fragment.holds(arrays)
         return "stored values match a reference"
@@ -139,12 +138,14 @@ def attempt(example: Example) -> tuple[str, str]:
     """(outcome, detail) of one example."""
     if example.label in REASONS:
         return "not run", REASONS[example.label]
-    os.environ["NEURON_PLATFORM_TARGET_OVERRIDE"] = TARGETS.get(example.symbol, "trn2")
+    target = TARGETS.get(example.symbol, "trn2")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             name = kernel_of(example.code)
-            return "ok", run_kernel(name, example.code) if name else run_fragment(example.label, example.code)
+            if name:
+                return "ok", run_kernel(name, example.code, target)
+            return "ok", run_fragment(example.label, example.code, target)
     except Exception as error:
         return "FAILED", f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
 

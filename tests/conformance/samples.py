@@ -46,7 +46,7 @@ def normal(*shape: int, dtype: Any = np.float32) -> np.ndarray:
 def matmul_jobs(source: str, folder: str) -> list[Job]:
     file = f"{folder}/matrix_multiplication_nki_kernels.py"
     small = normal(128, 64), normal(128, 512)
-    large = normal(1024, 1024, dtype=ml_dtypes.bfloat16), normal(1024, 2048, dtype=ml_dtypes.bfloat16)
+    large = normal(1024, 2048, dtype=ml_dtypes.bfloat16), normal(1024, 2048, dtype=ml_dtypes.bfloat16)
 
     def job(name: str, pair: tuple[np.ndarray, np.ndarray], tolerance: float) -> Job:
         def want() -> np.ndarray:
@@ -63,24 +63,68 @@ def matmul_jobs(source: str, folder: str) -> list[Job]:
     return [job("nki_matmul_basic_", small, 1e-5), *(job(name, large, 5e-3) for name in tiled)]
 
 
-def sdk_jobs() -> list[Job]:
-    a, b = normal(256, 1024), normal(256, 1024)
-    pool = normal(8, 12, 12)
-    flip = normal(64, 5 * 7)
+def windows(values: np.ndarray, reduce: Callable[[np.ndarray], Any]) -> np.ndarray:
+    """(C, H, W) reduced over windows of 2 x 2, one at a time."""
+    c, h, w = values.shape
+    out = np.empty((c, h // 2, w // 2))
+    for index in np.ndindex(out.shape):
+        x, y = 2 * index[1], 2 * index[2]
+        out[index] = reduce(values[index[0], x : x + 2, y : y + 2])
+    return out
 
-    def pooled() -> np.ndarray:
-        return np.array([[[pool[c, 2 * y : 2 * y + 2, 2 * x : 2 * x + 2].mean() for x in range(6)] for y in range(6)]
-                         for c in range(8)])  # fmt: skip
+
+def scanned(delta: np.ndarray, u: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """The Mamba recurrence, step by step in float64: h = exp(delta A) h + delta B u; y = C h."""
+    batch, channels, length = delta.shape
+    state, out = np.zeros((batch, channels, a.shape[1])), np.empty(delta.shape)
+    for t in range(length):
+        d = delta[:, :, t, None].astype(np.float64)
+        state = np.exp(d * a) * state + d * u[:, :, t, None] * b[:, None, :, t]
+        out[:, :, t] = (state * c[:, None, :, t]).sum(-1)
+    return out
+
+
+def sdk_jobs() -> list[Job]:
+    a, b, small = normal(256, 1024), normal(256, 1024), normal(128, 512)
+    pool, flip = normal(8, 12, 12), normal(64, 5 * 7)
+    ssm = (
+        np.abs(normal(1, 256, 512)) / 4,
+        normal(1, 256, 512),
+        -np.abs(normal(256, 16)),
+        normal(1, 16, 512),
+        normal(1, 16, 512),
+    )
 
     def flipped() -> np.ndarray:
         return np.stack([row.reshape(5, 7).T.reshape(-1) for row in flip])
 
+    def split(kernel: Any) -> np.ndarray:
+        return np.concatenate(kernel(small), 1)
+
+    def halves() -> np.ndarray:
+        return np.concatenate([small[:, 0::2], small[:, 1::2]], 1)
+
+    def job(file: str, kernel: str, run: Callable[[Any], Any], want: Callable[[], np.ndarray], tolerance: float) -> Job:
+        return Job("sdk", file, kernel, run, want, tolerance)
+
+    add, average = "tensor_addition/tensor_addition_nki_kernels.py", "average_pool2d/average_pool2d_nki_kernels.py"
+    mamba = "fused_mamba/mamba_nki_kernels.py"
     return [
-        Job("sdk", "tensor_addition/tensor_addition_nki_kernels.py", "nki_tensor_add", lambda k: k(a, b), lambda: a + b, 1e-6),
-        Job("sdk", "average_pool2d/average_pool2d_nki_kernels.py", "tensor_avgpool_kernel", lambda k: k(pool, 2), pooled, 1e-5),
-        Job("sdk", "transpose2d/transpose2d_nki_kernels.py", "tensor_transpose2D_kernel_", lambda k: k(flip, (5, 7)), flipped, 0),
-        Job("sdk", "simulate/nki_simulate_example.py", "add_kernel", lambda k: k(a[:128], b[:128]), lambda: a[:128] + b[:128], 1e-6),
-    ]  # fmt: skip
+        job(add, "nki_tensor_add", lambda k: k(a, b), lambda: a + b, 1e-6),
+        job(average, "tensor_avgpool_kernel", lambda k: k(pool, 2), lambda: windows(pool, np.mean), 1e-5),
+        job(
+            "transpose2d/transpose2d_nki_kernels.py",
+            "tensor_transpose2D_kernel_",
+            lambda k: k(flip, (5, 7)),
+            flipped,
+            0,
+        ),
+        job("simulate/nki_simulate_example.py", "add_kernel", lambda k: k(small, small), lambda: small + small, 1e-6),
+        job("layout-pass.py", "tensor_exp_kernel_", lambda k: k(small), lambda: np.exp(small.astype(np.float64)), 1e-5),
+        job("index-case-1.py", "tensor_split_kernel_", split, halves, 0),
+        job("index-case-3.py", "tensor_maxpool_kernel_", lambda k: k(pool, 2), lambda: windows(pool, np.max), 0),
+        *(job(mamba, f"mamba_v{n}", lambda k: k(*ssm), lambda: scanned(*ssm), 1e-5) for n in (1, 2, 3)),
+    ]
 
 
 def load(path: Path) -> ModuleType:

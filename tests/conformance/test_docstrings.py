@@ -7,7 +7,6 @@ import textwrap
 from pathlib import Path
 
 import pytest
-
 from tests.conformance import docstrings
 
 TABLE = Path(__file__).resolve().parents[2] / "docs" / "docstring-examples.md"

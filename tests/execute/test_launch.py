@@ -137,12 +137,12 @@ def test_read_only_arrays_can_be_read():
     assert np.array_equal(run(plus_one, x), X + 1)
 
 
-@pytest.mark.parametrize("bad", [np.zeros((0, 4), np.float32), np.float32(1).reshape(()), np.zeros((2, 2), np.complex64),
+@pytest.mark.parametrize("bad", [np.zeros((0, 4), np.float32), np.zeros((), np.float32), np.zeros((2, 2), np.complex64),
                                  np.array([["a"]]), np.zeros((2, 2), object)])
 def test_arrays_that_are_no_tensors(bad):
     with pytest.raises(TypeError) as caught:
         run(plus_one, bad)
-    assert "expected" in str(caught.value)
+    assert "argument array" in str(caught.value) or "NKI data type" in str(caught.value)
 
 
 # ------------------------------------------------------------------ torch
@@ -408,7 +408,7 @@ def test_a_nested_launch_does_not_disturb_the_one_around_it():
     kernel = nki.jit(plus_one)
     first, second = kernel(X), kernel(kernel(X))
     assert np.array_equal(first, X + 1)
-    assert np.array_equal(second, X + 2)
+    assert np.array_equal(second, X + 1 + 1)
 
 
 # ------------------------------------------------------------------ failures

@@ -88,4 +88,5 @@ def rounded(values: np.ndarray, dtype: str) -> np.ndarray:
     if dtype.startswith(("int", "uint")):
         limits = np.iinfo(dtype)
         return np.clip(np.round(values.astype(np.float64)), limits.min, limits.max).astype(dtype)
-    return values.astype(getattr(ml_dtypes, dtype, dtype))
+    with np.errstate(over="ignore"):
+        return values.astype(getattr(ml_dtypes, dtype, dtype))

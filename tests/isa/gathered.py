@@ -11,7 +11,9 @@ import opentrn.nki.language as nl
 from opentrn.program.recorder import ACTIVE
 
 
-def through(index: np.ndarray, count: int | None = None, address: tuple[int, int] | None = None) -> Callable[[Any], Any]:
+def through(
+    index: np.ndarray, count: int | None = None, address: tuple[int, int] | None = None
+) -> Callable[[Any], Any]:
     """The view of a tensor through a new index tensor that holds `index`, hand-placed when `address` is given."""
 
     def view(tensor: Any) -> Any:

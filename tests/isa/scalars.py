@@ -17,7 +17,24 @@ FLOATS = ("float32", "bfloat16", "float16", "float8_e4m3", "float8_e5m2")
 INTEGERS = ("int32", "uint32", "int16", "uint16", "int8", "uint8")
 DTYPES = FLOATS + INTEGERS
 
-_SPECIAL = (0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -3.5, 240.0, 1e-3, -65504.0, 3e38, -3e38, 1e-40, math.inf, -math.inf, math.nan)
+_SPECIAL = (
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    2.5,
+    -3.5,
+    240.0,
+    1e-3,
+    -65504.0,
+    3e38,
+    -3e38,
+    1e-40,
+    math.inf,
+    -math.inf,
+    math.nan,
+)
 
 
 def sample(dtype: str, shape: tuple[int, ...], seed: int) -> np.ndarray:

@@ -33,7 +33,9 @@ def same_start(first: Any, second: Any, what: str) -> None:
     """Two hand-placed tensors start on one partition."""
     placed = first.storage.allocation.manual and second.storage.allocation.manual
     if placed and first.start_partition != second.start_partition:
-        raise Broken(f"{what} start at partitions {first.start_partition} and {second.start_partition}", "one partition")
+        raise Broken(
+            f"{what} start at partitions {first.start_partition} and {second.start_partition}", "one partition"
+        )
 
 
 def scatter_places(dst: Tile, data: Tile) -> None:

@@ -53,7 +53,9 @@ def enough_scales(scale: Any, data: Any, columns: int) -> None:
 def _codes(scale: Any, rows: np.ndarray) -> np.ndarray:
     """The rows of a scale view that hold scales. The rows between need not be written."""
     if scale.dynamic is None:
-        return np.concatenate([type(scale)(scale.view[int(r) : int(r) + 1], scale.name, scale.core).raw() for r in rows])
+        return np.concatenate(
+            [type(scale)(scale.view[int(r) : int(r) + 1], scale.name, scale.core).raw() for r in rows]
+        )
     places = scale.where()
     if not places.valid[rows].all() or places.unwritten()[rows].any():
         return scale.raw()[rows]  # raises

@@ -78,7 +78,7 @@ def _torch_kind(torch: Any) -> Kind:
 
     def write_back(tensor: Any, values: np.ndarray) -> None:
         with torch.no_grad():
-            tensor.copy_(from_numpy(values, dtype_of(str(tensor.dtype))))
+            tensor.copy_(from_numpy(values, dtype_of(tensor.dtype)))
 
     return Kind("torch", to_numpy, from_numpy, write_back)
 

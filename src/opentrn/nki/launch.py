@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from opentrn.isa.enums import MemoryRegion
 from opentrn.machine.chip import Chip, load_chip
 from opentrn.nki import settings
 from opentrn.nki.arrays import Kind, kind_of
+from opentrn.nki.objects import NKIObject
 from opentrn.nki.tensor import NkiTensor
 from opentrn.numerics.dtypes import DTYPES
 from opentrn.numerics.dtypes import dtype as dtype_of
@@ -126,14 +128,19 @@ class _Launch:
             return _dtype_argument(value)
         if isinstance(value, np.generic):
             return value.item()
-        if hasattr(value, "__dict__") and any(kind_of(v) for v in vars(value).values()):
+        if isinstance(value, NKIObject) or dataclasses.is_dataclass(value):
             return self._object(core, value)
         return value
 
     def _object(self, core: Core, value: Any) -> Any:
+        """A copy around the kernel's tensors, made from the object's dictionary; itself where it holds no arrays."""
+        fields = getattr(value, "__dict__", {})
+        seen = {name: self.argument(core, item) for name, item in fields.items()}
+        if all(seen[name] is item or _same(seen[name], item) for name, item in fields.items()):
+            return value
         made = object.__new__(type(value))
-        for name, item in vars(value).items():
-            object.__setattr__(made, name, self.argument(core, item))
+        for name, item in seen.items():
+            object.__setattr__(made, name, item)
         return made
 
     def _argument_buffer(self) -> MemoryRegion:
@@ -227,7 +234,7 @@ class _Launch:
                 hint="nisa.dma_copy it to an HBM tensor and return that",
             )
         argument = value.storage.source
-        if argument is not None and value.shape == tuple(argument.original.shape) and argument.kind.write_back:
+        if argument is not None and argument.kind.write_back and _is_all_of(value):
             return argument.original
         return self._export(value)
 
@@ -241,6 +248,19 @@ class _Launch:
             array = array.astype(view.dt.carrier)
         kinds = [a.kind for a in self.arguments.values()]
         return kinds[0].from_numpy(array, view.dt) if kinds else array
+
+
+def _is_all_of(view: View) -> bool:
+    """True when the view shows its storage as it was allocated."""
+    whole = View.whole(view.storage)
+    return view.dynamic is None and (view.shape, view.strides, view.dtype) == (whole.shape, whole.strides, whole.dtype)
+
+
+def _same(seen: Any, given: Any) -> bool:
+    """True for containers that were rebuilt without a change."""
+    if isinstance(given, (tuple, list)):
+        return len(seen) == len(given) and all(s is g or _same(s, g) for s, g in zip(seen, given, strict=True))
+    return isinstance(given, dict) and all(seen[key] is g or _same(seen[key], g) for key, g in given.items())
 
 
 def _dtype_argument(value: Any) -> Any:

@@ -161,10 +161,17 @@ def _hashable(value: Any) -> Any:
     return tuple(_hashable(v) for v in value) if isinstance(value, (list, tuple)) else (value.__class__, value or str(value))
 
 
+def _read(value: Any) -> Any:
+    """A register counts by the value it has now: the step is made for that value."""
+    return _hashable(value.read() if getattr(value, "is_register", False) else value)
+
+
 def _key_source(instruction: Instruction, name: str, tensor: str) -> str:
     operand = instruction.operands.get(name)
     if operand is None:
         attribute = instruction.attributes.get(name)
+        if attribute is not None and "register" in attribute.text:
+            return f"_read({name})"
         listed = attribute is not None and (
             "list" in attribute.text or "pattern" in attribute.text or "tuple" in attribute.text
         )
@@ -214,6 +221,7 @@ def public_function(instruction: Instruction) -> Callable[..., NkiInstruction]:
         "View": View,
         "_getframe": sys._getframe,
         "_hashable": _hashable,
+        "_read": _read,
         "_instruction": instruction,
         "_place": _place,
         "_slow": _slow,

@@ -187,10 +187,18 @@ class View:
             psum = self.buffer is MemoryRegion.psum
             byte = self.start_byte
             place = (self.start_partition, byte + (base[1] if base else 0) if psum else byte % 64)
-        moves = move and (move.kind, move.step, move.limit, storage.allocation.shape)
+        moves = move and (move.kind, move.step, move.limit, storage.allocation.shape, self._index_facts())
         facts = (self.shape, self.strides, self.dtype, self.buffer, place, moves, storage.wide)
         self.key = _SIGNATURES.setdefault(facts, len(_SIGNATURES))
         return self.key
+
+    def _index_facts(self) -> tuple[Any, ...] | None:
+        """What rules look at in the tensor of the run-time index: its form, its start, which of the two are manual."""
+        index = self.dynamic.index if self.dynamic is not None else None
+        if not isinstance(index, View):
+            return None
+        manual = index.storage.allocation.manual, self.storage.allocation.manual
+        return index.shape, index.dtype, index.buffer, index.start_partition, manual
 
     # ---------------------------------------------------------------- indexing
     def __getitem__(self, key: Any) -> Self:

@@ -83,16 +83,16 @@ def test_offset_and_multiplier_may_be_registers():
     assert opentrn.run(kernel)(np.zeros((2, 3), np.int32)).results.tolist() == [[40, 41, 42], [33, 34, 35]]
 
 
-def test_a_register_is_read_when_the_instruction_is_recorded():
+def test_a_register_is_read_each_time_the_instruction_is_recorded():
     def kernel(x):
-        tile, at = nl.ndarray((1, 4), dtype=nl.int32, buffer=nl.sbuf), nisa.register_alloc(0)
+        tile, at = nl.ndarray((1, 1), dtype=nl.int32, buffer=nl.sbuf), nisa.register_alloc(0)
         for n in range(4):
             nisa.register_move(at, n * n)
-            nisa.iota(tile[:, n : n + 1], [[1, 1]], offset=at)
-        nisa.dma_copy(dst=x, src=tile)
+            nisa.iota(tile, [[1, 1]], offset=at)
+            nisa.dma_copy(dst=x[n : n + 1, :], src=tile)
         return x
 
-    assert opentrn.run(kernel)(np.zeros((1, 4), np.int32)).results.tolist() == [[0, 1, 4, 9]]
+    assert opentrn.run(kernel)(np.zeros((4, 1), np.int32)).results.tolist() == [[0], [1], [4], [9]]
 
 
 @pytest.mark.parametrize(

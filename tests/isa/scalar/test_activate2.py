@@ -21,8 +21,9 @@ from opentrn.program.recorder import ACTIVE
 RNG = np.random.default_rng(7)
 X = RNG.uniform(-3, 3, (16, 24)).astype(np.float32)
 B = RNG.uniform(0.5, 1, (16, 1)).astype(np.float32)
-CASE = {"target": "trn3", "dst": out((16, 24)), "op": nl.copy, "data": sbuf(X), "imm0": 2.0, "imm1": 0.5,
-        "op0": nl.multiply, "op1": nl.add}  # fmt: skip
+CASE = {"dst": out((16, 24)), "op": nl.copy, "data": sbuf(X), "imm0": 2.0, "imm1": 0.5, "op0": nl.multiply,
+        "op1": nl.add}  # fmt: skip
+HERE = CASE | {"target": "trn3"}
 CMD = nisa.reduce_cmd
 PAIRS = [("multiply", "add"), ("multiply", "subtract"), ("multiply", "bypass"), ("add", "bypass"), ("subtract", "bypass"),
          ("bypass", "bypass")]  # fmt: skip
@@ -33,55 +34,59 @@ def stages(op0, op1):
 
 
 def test_it_exists_from_trn3_on():
-    refused("activate2", **{"label": "target", **CASE, "target": "trn2"})
+    refused("activate2", "target", target="trn2", **CASE)
 
 
 def test_c1_accepts_other_ranks():
-    assert np.array_equal(result("activate2", **CASE | {"dst": out((16, 4, 6))}).reshape(16, 24), X * 2 + np.float32(0.5))
+    assert np.array_equal(
+        result("activate2", **HERE | {"dst": out((16, 4, 6))}).reshape(16, 24), X * 2 + np.float32(0.5)
+    )
 
 
 def test_c1_refuses_other_sizes():
-    refused("activate2", "c1", **CASE | {"dst": out((8, 24))})
+    refused("activate2", "c1", **HERE | {"dst": out((8, 24))})
 
 
 def test_c2_accepts_columns():
-    call("activate2", **CASE | {"imm0": sbuf(B), "imm1": psum(B), "relu_param": sbuf(B), "op": nl.prelu},
+    call("activate2", **HERE | {"imm0": sbuf(B), "imm1": psum(B), "relu_param": sbuf(B), "op": nl.prelu},
          reduce_op=nl.add, reduce_cmd=CMD.reset_reduce, reduce_res=out((16, 1)))  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["imm0", "imm1", "relu_param"])
 def test_c2_refuses_rows(name):
-    refused("activate2", "c2", **CASE | {name: sbuf(X)})
-    refused("activate2", "c2", **CASE, reduce_op=nl.add, reduce_cmd=CMD.reset_reduce, reduce_res=out((16, 2)))
+    refused("activate2", "c2", **HERE | {name: sbuf(X)})
+    refused("activate2", "c2", **HERE, reduce_op=nl.add, reduce_cmd=CMD.reset_reduce, reduce_res=out((16, 2)))
 
 
 def test_c3_accepts_the_six_combinations():
     for pair in PAIRS:
-        call("activate2", **CASE | stages(*pair))
+        call("activate2", **HERE | stages(*pair))
 
 
-@pytest.mark.parametrize("pair", [("bypass", "add"), ("add", "multiply"), ("multiply", "multiply"), ("maximum", "bypass")])
+@pytest.mark.parametrize(
+    "pair", [("bypass", "add"), ("add", "multiply"), ("multiply", "multiply"), ("maximum", "bypass")]
+)
 def test_c3_refuses_other_combinations(pair):
-    refused("activate2", "c3", **CASE | stages(*pair))
+    refused("activate2", "c3", **HERE | stages(*pair))
 
 
 def test_c4_accepts_a_number_beside_a_narrow_column():
-    call("activate2", **CASE | {"imm0": sbuf(B, "bfloat16")})
-    call("activate2", **CASE | {"imm0": sbuf(B, "bfloat16"), "imm1": sbuf(B, "bfloat16")})
+    call("activate2", **HERE | {"imm0": sbuf(B, "bfloat16")})
+    call("activate2", **HERE | {"imm0": sbuf(B, "bfloat16"), "imm1": sbuf(B, "bfloat16")})
 
 
 def test_c4_refuses_columns_of_two_dtypes():
-    refused("activate2", "c4", **CASE | {"imm0": sbuf(B, "bfloat16"), "imm1": sbuf(B)})
+    refused("activate2", "c4", **HERE | {"imm0": sbuf(B, "bfloat16"), "imm1": sbuf(B)})
 
 
 def test_c5_accepts_reversed_stages():
-    got = result("activate2", **CASE | stages("multiply", "subtract"), reverse0=True, reverse1=True)
+    got = result("activate2", **HERE | stages("multiply", "subtract"), reverse0=True, reverse1=True)
     assert np.array_equal(got, np.float32(0.5) - np.float32(2) * X)
 
 
 def test_c5_refuses_reversing_what_is_left_out():
-    refused("activate2", "c5", **CASE | stages("bypass", "bypass"), reverse0=True)
-    refused("activate2", "c5", **CASE | stages("subtract", "bypass"), reverse1=True)
+    refused("activate2", "c5", **HERE | stages("bypass", "bypass"), reverse0=True)
+    refused("activate2", "c5", **HERE | stages("subtract", "bypass"), reverse1=True)
 
 
 REDUCTIONS = ["add", "maximum", "minimum", "abs_max", "abs_min"]
@@ -89,27 +94,27 @@ REDUCTIONS = ["add", "maximum", "minimum", "abs_max", "abs_min"]
 
 @pytest.mark.parametrize("name", REDUCTIONS)
 def test_c6_accepts_the_five_reductions(name):
-    call("activate2", **CASE, reduce_op=getattr(nl, name), reduce_cmd=CMD.reset_reduce)
+    call("activate2", **HERE, reduce_op=getattr(nl, name), reduce_cmd=CMD.reset_reduce)
 
 
 def test_c6_refuses_others_and_none():
-    refused("activate2", "c6", **CASE, reduce_op=nl.multiply)
-    refused("activate2", "c6", **CASE, reduce_cmd=CMD.reset_reduce)
+    refused("activate2", "c6", **HERE, reduce_op=nl.multiply)
+    refused("activate2", "c6", **HERE, reduce_cmd=CMD.reset_reduce)
 
 
 def test_c7_accepts_reset():
-    got = result("activate2", "reduce_res", **CASE, reduce_op=nl.maximum, reduce_cmd=CMD.reset, reduce_res=out((16, 1)))
+    got = result("activate2", "reduce_res", **HERE, reduce_op=nl.maximum, reduce_cmd=CMD.reset, reduce_res=out((16, 1)))
     assert np.array_equal(got, np.full((16, 1), -np.inf, np.float32))
 
 
 def test_c7_refuses_load_reduce():
-    refused("activate2", "c7", **CASE, reduce_op=nl.add, reduce_cmd=CMD.load_reduce)
+    refused("activate2", "c7", **HERE, reduce_op=nl.add, reduce_cmd=CMD.load_reduce)
 
 
 def test_c8_accepts_a_scatter():
     index = np.argsort(RNG.random(24))[:16].reshape(16, 1)
     start = sbuf(np.zeros((16, 24), np.float32)).seen(through(index, address=(0, 0)))
-    got = result("activate2", **CASE | {"dst": start, "data": sbuf(X[:, :16])})
+    got = result("activate2", **HERE | {"dst": start, "data": sbuf(X[:, :16])})
     want = np.zeros((16, 24), np.float32)
     want[:, columns(index, 16, 0)] = X[:, :16] * 2 + np.float32(0.5)
     assert np.array_equal(got, want)
@@ -117,7 +122,7 @@ def test_c8_accepts_a_scatter():
 
 def test_c8_refuses_a_scatter_into_psum():
     into = out((16, 24), region=nl.psum).seen(through(np.arange(16).reshape(16, 1)))
-    refused("activate2", "c8", **CASE | {"dst": into, "data": sbuf(X[:, :16])})
+    refused("activate2", "c8", **HERE | {"dst": into, "data": sbuf(X[:, :16])})
 
 
 def stage(name, x, operand, swap):
@@ -158,10 +163,10 @@ def test_meaning(name, pair, swap0, swap1, source, target, kind, partitions, ele
 def test_prelu_has_its_slope_here():
     want = np.where(X > 0, X, X * B)
     bypass = stages("bypass", "bypass")
-    assert np.array_equal(result("activate2", **CASE | bypass | {"op": nl.prelu}, relu_param=sbuf(B)), want)
-    got = result("activate2", **CASE | bypass | {"op": nl.prelu}, relu_param=0.25)
+    assert np.array_equal(result("activate2", **HERE | bypass | {"op": nl.prelu}, relu_param=sbuf(B)), want)
+    got = result("activate2", **HERE | bypass | {"op": nl.prelu}, relu_param=0.25)
     assert np.array_equal(got, np.where(X > 0, X, X * np.float32(0.25)))
-    assert np.array_equal(result("activate2", **CASE | bypass | {"op": nl.prelu}), np.maximum(X, 0))
+    assert np.array_equal(result("activate2", **HERE | bypass | {"op": nl.prelu}), np.maximum(X, 0))
 
 
 FOLDS = {"add": math.fsum, "maximum": max, "minimum": min, "abs_max": lambda v: max(v, key=abs),
@@ -195,5 +200,5 @@ def test_reductions_chain_from_their_neutral_element(name, shape):
 
 def test_the_public_example():
     """nisa.activate2, Example: gelu(x * 2 + 0.5)."""
-    got = result("activate2", **CASE | {"op": nl.gelu})
+    got = result("activate2", **HERE | {"op": nl.gelu})
     assert steps_apart(got, apply("gelu", X * 2 + np.float32(0.5))) <= 1

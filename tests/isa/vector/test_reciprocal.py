@@ -38,7 +38,7 @@ def test_the_public_example():
 
 
 def test_meaning_at_zero_infinity_and_the_smallest_numbers():
-    data = np.array([[0.0, -0.0, np.inf, -np.inf, np.nan, 1e-40, -2.0**-126, 3e38]], np.float32)
+    data = np.array([[0.0, -0.0, np.inf, -np.inf, np.nan, 1e-40, -(2.0**-126), 3e38]], np.float32)
     want = np.array([[np.inf, -np.inf, 0.0, -0.0, np.nan, np.inf, -(2.0**126), 1 / np.float64(data[0, 7])]], np.float32)
     assert np.array_equal(bits(result("reciprocal", dst=out((1, 8)), data=sbuf(data))), bits(want))
 

@@ -51,7 +51,12 @@ def test_c1_refuses_other_sizes():
 
 
 def test_c2_accepts_a_number_or_a_column():
-    for operand, values in ((2, [2.0] * 16), (sbuf(COLUMN), COLUMN), (psum(COLUMN), COLUMN), (sbuf(COLUMN[:, :, None]), COLUMN)):
+    for operand, values in (
+        (2, [2.0] * 16),
+        (sbuf(COLUMN), COLUMN),
+        (psum(COLUMN), COLUMN),
+        (sbuf(COLUMN[:, :, None]), COLUMN),
+    ):
         got = result(NAME, **{**CASE, "operand0": operand})
         same(got, oracle("float32", X, "multiply", [float(np.ravel(v)[0]) for v in values], "add", Y))
 
@@ -124,7 +129,9 @@ def test_meaning_in_place():
 )  # fmt: skip
 def test_meaning_is_two_operators_on_each_number(dtypes, ops, kinds, swaps, rows, columns, number, seed):
     goes, look, other = (window(kind, rows, columns) for kind in kinds)
-    want, x, y = (sample(d, w.shape, seed + n) for n, (d, w) in enumerate(zip(dtypes, (goes, look, other), strict=False)))
+    want, x, y = (
+        sample(d, w.shape, seed + n) for n, (d, w) in enumerate(zip(dtypes, (goes, look, other), strict=False))
+    )
     column = sample(dtypes[3], (rows, 1), seed + 3)
     got = result(
         NAME, dst=sbuf(want.copy(), dtypes[0]).seen(goes.view), data=sbuf(x, dtypes[1]).seen(look.view),
@@ -153,19 +160,17 @@ def test_native_equals_meaning(dtypes, ops, kind, other, swaps, columns, number,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("operand", [3.0, sbuf(COLUMN)], ids=["number", "column"])
-def test_native_runs_numbers_and_columns(operand):
+def test_native_runs_numbers():
     if not native.available():
         pytest.skip("the compiled core is not in use here")
 
-    def kernel(x, y, c):
-        tile, other, column = nl.load(x), nl.load(y), nl.load(c)
-        first = 3.0 if operand == 3.0 else column
-        nisa.scalar_tensor_tensor(tile, tile, nl.multiply, first, nl.add, other)
+    def kernel(x, y):
+        tile, other = nl.load(x), nl.load(y)
+        nisa.scalar_tensor_tensor(tile, tile, nl.multiply, 3.0, nl.add, other)
         nisa.dma_copy(dst=x, src=tile)
         return x
 
-    report = opentrn.run(kernel)(X.copy(), Y, COLUMN)
+    report = opentrn.run(kernel)(X.copy(), Y)
     assert next(s for s in report.steps if s.instruction.name == NAME).native is not None
 
 

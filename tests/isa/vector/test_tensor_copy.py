@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import ml_dtypes
 import numpy as np
 import pytest
+from gathered import through
 from harness import Operand, call, native_equals_meaning, out, psum, refused, result, sbuf
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +19,6 @@ import opentrn
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
 from opentrn.errors import MemoryFault
-from opentrn.program.recorder import ACTIVE
 
 RNG = np.random.default_rng(31)
 X = RNG.standard_normal((16, 16)).astype(np.float32)
@@ -27,13 +29,7 @@ ORDER = RNG.permutation(16)
 
 def indirect(operand: Operand) -> Operand:
     """The operand seen through tensor indirection: column n of the view is column ORDER[n] of the tensor."""
-
-    def view(tensor):
-        index = nl.ndarray((16, 1), dtype=nl.int32)
-        ACTIVE.recorder.state.fill(index, ORDER.reshape(16, 1).astype(np.int32))
-        return tensor.indirect(index)
-
-    return operand.seen(view)
+    return operand.seen(through(ORDER.reshape(16, 1)))
 
 
 def test_c1_accepts_other_ranks():
@@ -88,6 +84,29 @@ def test_c5_accepts_a_scatter_into_sbuf_and_on_vector_into_psum():
 def test_c5_refuses_a_scatter_into_psum_on_scalar():
     dst = indirect(out((16, 16), region=nl.psum))
     refused("tensor_copy", "c5", target="trn3", dst=dst, src=sbuf(X), engine=SCALAR)
+
+
+PLACED = {"dst": out((16, 16)), "src": sbuf(X)}
+STARTS = np.arange(16).reshape(16, 1)
+
+
+def placed(key, tensor, index):
+    """PLACED with operand `key` at partition `tensor`, seen through an index at partition `index` that changes nothing."""
+    return {**PLACED, key: replace(PLACED[key], address=(tensor, 0)).seen(through(STARTS, address=(index, 4096)))}
+
+
+@pytest.mark.parametrize("key", ["dst", "src"])
+def test_c6_accepts_indices_beside_their_data(key):
+    want = call("tensor_copy", target="trn3", **PLACED)["dst"]
+    for start in (0, 32, 96):
+        assert np.array_equal(call("tensor_copy", target="trn3", **placed(key, start, start))["dst"], want)
+
+
+def test_c6_refuses_indices_elsewhere():
+    refused("tensor_copy", "c6", target="trn3", **placed("src", 32, 64))
+    refused("tensor_copy", "c6", target="trn3", **placed("dst", 32, 16))
+    beside = {**placed("dst", 32, 64), "src": replace(PLACED["src"], address=(32, 2048))}
+    refused("tensor_copy", "c6", target="trn3", **beside)
 
 
 @pytest.mark.parametrize("engine", [VECTOR, SCALAR, GPSIMD, nisa.engine.unknown])
@@ -164,7 +183,9 @@ def test_meaning_is_a_cast_of_each_number(source, target, kind, other, rows, col
 @given(st.sampled_from(FLOATS), st.integers(1, 5), st.integers(1, 6), SEED)
 def test_meaning_of_a_broadcast_source(dtype, times, columns, seed):
     data = sample("float32", (4, 1, columns), seed)
-    got = result("tensor_copy", dst=out((4, times, columns), dtype), src=sbuf(data).seen(lambda t: t.broadcast(1, times)))
+    got = result(
+        "tensor_copy", dst=out((4, times, columns), dtype), src=sbuf(data).seen(lambda t: t.broadcast(1, times))
+    )
     same(got, rounded([[row[0].tolist()] * times for row in data.astype(float)], dtype))
 
 
@@ -177,7 +198,9 @@ def test_native_equals_meaning(source, target, kind, other, columns, seed):
     look, goes = window(kind, 6, columns), window(other, 6, columns)
     data = sample(source, look.shape, seed) if source in DTYPES else sample("float32", look.shape, seed)
     src = sbuf(data, source) if source != "bool" else sbuf(data > 0, "bool")
-    native_equals_meaning("tensor_copy", dst=psum(np.zeros(goes.shape), target).seen(goes.view), src=src.seen(look.view))
+    native_equals_meaning(
+        "tensor_copy", dst=psum(np.zeros(goes.shape), target).seen(goes.view), src=src.seen(look.view)
+    )
 
 
 def test_the_cost_on_each_engine():
@@ -189,6 +212,10 @@ def test_the_cost_on_each_engine():
     assert price("tensor_copy", **half).busy_ns == pytest.approx(128 / 0.96)
     assert price("tensor_copy", **{**case, "src": psum(wide)}).busy_ns == pytest.approx(512 / 0.96)
     assert price("tensor_copy", **case, engine=SCALAR).busy_ns == pytest.approx(512 / 1.2)
-    assert [price("tensor_copy", **case, engine=e).engine for e in (VECTOR, SCALAR, GPSIMD)] == ["vector", "scalar", "gpsimd"]
+    assert [price("tensor_copy", **case, engine=e).engine for e in (VECTOR, SCALAR, GPSIMD)] == [
+        "vector",
+        "scalar",
+        "gpsimd",
+    ]
     one = {"dst": out((1, 1)), "src": sbuf(wide[:1, :1])}
     assert price("tensor_copy", **one).busy_ns == pytest.approx(64 / 0.96)  # never below the initiation interval

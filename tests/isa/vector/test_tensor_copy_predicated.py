@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from gathered import through
 from harness import Operand, bits, call, native_equals_meaning, out, psum, refused, result, sbuf
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -73,7 +76,13 @@ def test_c3_refuses_both_in_psum():
 
 
 def test_c4_accepts_numbers_of_the_dtype():
-    for dtype, number in (("uint8", 255), ("int32", -(2**31)), ("int16", 7.0), ("float32", -3e38), ("bfloat16", np.inf)):
+    for dtype, number in (
+        ("uint8", 255),
+        ("int32", -(2**31)),
+        ("int16", 7.0),
+        ("float32", -3e38),
+        ("bfloat16", np.inf),
+    ):
         old = sample(dtype, (16, 24), 3)
         got = result(NAME, dst=sbuf(old.copy(), dtype), src=number, predicate=sbuf(MASK))
         want = picked(old, old.dtype.type(number), MASK)
@@ -90,6 +99,29 @@ def test_c4_refuses_anything_but_zero_into_packed_types():
     refused(NAME, "c4", target="trn3", dst=packed, src=1, predicate=sbuf(MASK))
     got = call(NAME, target="trn3", dst=packed, src=0, predicate=sbuf(MASK))["dst"]
     assert np.array_equal(got.view(np.uint32), 1 - MASK.astype(np.uint32))
+
+
+PLACED = {"dst": sbuf(OLD[:, :16].copy()), "src": 1.0, "predicate": sbuf(MASK[:, :16].copy())}
+STARTS = np.arange(16).reshape(16, 1)
+
+
+def placed(key, tensor, index):
+    """PLACED with operand `key` at partition `tensor`, seen through an index at partition `index` that changes nothing."""
+    return {**PLACED, key: replace(PLACED[key], address=(tensor, 0)).seen(through(STARTS, address=(index, 4096)))}
+
+
+@pytest.mark.parametrize("key", ["dst", "predicate"])
+def test_c5_accepts_indices_beside_their_data(key):
+    want = call(NAME, target="trn3", **PLACED)["dst"]
+    for start in (0, 32, 96):
+        assert np.array_equal(call(NAME, target="trn3", **placed(key, start, start))["dst"], want)
+
+
+def test_c5_refuses_indices_elsewhere():
+    refused(NAME, "c5", target="trn3", **placed("predicate", 32, 64))
+    refused(NAME, "c5", target="trn3", **placed("dst", 32, 16))
+    beside = {**placed("dst", 32, 64), "predicate": replace(PLACED["predicate"], address=(32, 2048))}
+    refused(NAME, "c5", target="trn3", **beside)
 
 
 def test_the_public_example():
@@ -169,7 +201,9 @@ def test_meaning_is_a_choice_of_each_element(dtype, mask_dtype, kinds, rows, col
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.sampled_from(DTYPES), st.sampled_from(KINDS), st.sampled_from(KINDS), st.integers(1, 150), st.booleans(), SEED)
+@given(
+    st.sampled_from(DTYPES), st.sampled_from(KINDS), st.sampled_from(KINDS), st.integers(1, 150), st.booleans(), SEED
+)
 def test_native_equals_meaning(dtype, kind, other, columns, reverse, seed):
     goes, look = window(kind, 6, columns), window(other, 6, columns)
     mask = np.random.default_rng(seed).integers(0, 2, (6, columns)).astype(np.uint8)
@@ -183,7 +217,9 @@ def test_native_equals_meaning(dtype, kind, other, columns, reverse, seed):
 @given(st.integers(1, 40), SEED)
 def test_native_equals_meaning_for_an_unwritten_dst(columns, seed):
     mask = np.ones((6, columns), np.uint8)
-    native_equals_meaning(NAME, dst=out((6, columns)), src=sbuf(sample("float32", (6, columns), seed)), predicate=sbuf(mask))
+    native_equals_meaning(
+        NAME, dst=out((6, columns)), src=sbuf(sample("float32", (6, columns), seed)), predicate=sbuf(mask)
+    )
 
 
 def test_the_cost_is_one_pass():

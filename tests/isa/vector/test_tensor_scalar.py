@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from gathered import through
 from harness import Operand, bits, call, cast, native_equals_meaning, out, psum, refused, result, sbuf
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +18,6 @@ from windows import KINDS, window
 import opentrn
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
-from opentrn.program.recorder import ACTIVE
 
 NAME = "tensor_scalar"
 RNG = np.random.default_rng(71)
@@ -33,13 +34,7 @@ ORDER = RNG.permutation(16)
 
 def indirect(operand: Operand) -> Operand:
     """The operand seen through tensor indirection: column n of the view is column ORDER[n] of the tensor."""
-
-    def view(tensor):
-        index = nl.ndarray((16, 1), dtype=nl.int32)
-        ACTIVE.recorder.state.fill(index, ORDER.reshape(16, 1).astype(np.int32))
-        return tensor.indirect(index)
-
-    return operand.seen(view)
+    return operand.seen(through(ORDER.reshape(16, 1)))
 
 
 def oracle(dtype, data, *stages):
@@ -68,7 +63,12 @@ def test_c1_refuses_other_sizes():
 
 
 def test_c2_accepts_numbers_and_columns():
-    for operand in (sbuf(COLUMN), psum(COLUMN), sbuf(COLUMN.reshape(16, 1, 1)), sbuf(np.hstack([X, COLUMN])).seen(lambda t: t[:, 24])):
+    for operand in (
+        sbuf(COLUMN),
+        psum(COLUMN),
+        sbuf(COLUMN.reshape(16, 1, 1)),
+        sbuf(np.hstack([X, COLUMN])).seen(lambda t: t[:, 24]),
+    ):
         assert np.array_equal(result(NAME, **{**CASE, "operand0": operand}), X * COLUMN)
     got = result(NAME, **{**CASE, "operand0": sbuf(COLUMN)}, op1=nl.add, operand1=psum(COLUMN))
     assert np.array_equal(got, X * COLUMN + COLUMN)
@@ -200,7 +200,12 @@ def test_c10_accepts_rsqrt_and_power_on_gpsimd():
         both = {**CASE, "data": sbuf(abs(X)), "op0": nl.add, "operand0": 1e-5, "op1": nl.rsqrt, "engine": engine}
         want = oracle("float32", abs(X), ("add", [single(1e-5)] * 16, False), ("rsqrt", None, False))
         same(result(NAME, **both), want)
-        power = {"dst": out((1, 4)), "data": sbuf(np.array([[4, 9, 16, 0]], np.float32)), "op0": nl.power, "engine": engine}
+        power = {
+            "dst": out((1, 4)),
+            "data": sbuf(np.array([[4, 9, 16, 0]], np.float32)),
+            "op0": nl.power,
+            "engine": engine,
+        }
         assert result(NAME, **power, operand0=0.5).tolist() == [[2, 3, 4, 0]]
     assert price(NAME, **{**CASE, "data": sbuf(abs(X)), "op0": nl.rsqrt, "operand0": 0.0}).engine == "gpsimd"
 
@@ -254,6 +259,29 @@ def test_c13_refuses_gathers_in_address_arithmetic():
     case = {"dst": out((16, 16), "int32"), "data": sbuf(words), "op0": nl.add, "operand0": 1}
     refused(NAME, "c13", target="trn3", **{**case, "data": indirect(case["data"])})
     refused(NAME, "c13", target="trn3", **{**case, "dst": indirect(case["dst"])})
+
+
+PLACED = SQUARE
+STARTS = np.arange(16).reshape(16, 1)
+
+
+def placed(key, tensor, index):
+    """PLACED with operand `key` at partition `tensor`, seen through an index at partition `index` that changes nothing."""
+    return {**PLACED, key: replace(PLACED[key], address=(tensor, 0)).seen(through(STARTS, address=(index, 4096)))}
+
+
+@pytest.mark.parametrize("key", ["dst", "data"])
+def test_c14_accepts_indices_beside_their_data(key):
+    want = call(NAME, target="trn3", **PLACED)["dst"]
+    for start in (0, 32, 96):
+        assert np.array_equal(call(NAME, target="trn3", **placed(key, start, start))["dst"], want)
+
+
+def test_c14_refuses_indices_elsewhere():
+    refused(NAME, "c14", target="trn3", **placed("data", 32, 64))
+    refused(NAME, "c14", target="trn3", **placed("dst", 32, 16))
+    beside = {**placed("dst", 32, 64), "data": replace(PLACED["data"], address=(32, 2048))}
+    refused(NAME, "c14", target="trn3", **beside)
 
 
 def test_the_public_examples():
@@ -397,7 +425,9 @@ def test_the_cost_on_each_engine():
     case = {**CASE, "dst": out((128, 512)), "data": sbuf(wide)}
     half = {**case, "dst": out((128, 512), "bfloat16"), "data": sbuf(cast(wide, "bfloat16"))}
     assert price(NAME, **case).busy_ns == pytest.approx(256 / 0.96)
-    assert price(NAME, **case, op1=nl.add, operand1=1.0).busy_ns == pytest.approx(256 / 0.96)  # one or two cost the same
+    assert price(NAME, **case, op1=nl.add, operand1=1.0).busy_ns == pytest.approx(
+        256 / 0.96
+    )  # one or two cost the same
     assert price(NAME, **half).busy_ns == pytest.approx(128 / 0.96)
     assert price(NAME, **{**case, "data": psum(wide)}).busy_ns == pytest.approx(512 / 0.96)
     assert price(NAME, **case, engine=SCALAR).busy_ns == pytest.approx(512 / 1.2)

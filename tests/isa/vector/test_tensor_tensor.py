@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from gathered import through
 from harness import Operand, bits, call, native_equals_meaning, out, psum, refused, result, sbuf
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -137,6 +139,29 @@ def test_c6_refuses_operators_on_the_other_engine():
     refused(NAME, "c6", target="trn3", **{**CASE, "op": nl.abs_max}, engine=GPSIMD)
 
 
+PLACED = {"dst": out((16, 16)), "data1": sbuf(X[:, :16].copy()), "data2": sbuf(Y[:, :16].copy()), "op": nl.add}
+STARTS = np.arange(16).reshape(16, 1)
+
+
+def placed(key, tensor, index):
+    """PLACED with operand `key` at partition `tensor`, seen through an index at partition `index` that changes nothing."""
+    return {**PLACED, key: replace(PLACED[key], address=(tensor, 0)).seen(through(STARTS, address=(index, 4096)))}
+
+
+@pytest.mark.parametrize("key", ["dst", "data1"])
+def test_c7_accepts_indices_beside_their_data(key):
+    want = call(NAME, target="trn3", **PLACED)["dst"]
+    for start in (0, 32, 96):
+        assert np.array_equal(call(NAME, target="trn3", **placed(key, start, start))["dst"], want)
+
+
+def test_c7_refuses_indices_elsewhere():
+    refused(NAME, "c7", target="trn3", **placed("data1", 32, 64))
+    refused(NAME, "c7", target="trn3", **placed("dst", 32, 16))
+    beside = {**placed("dst", 32, 64), "data1": replace(PLACED["data1"], address=(32, 2048))}
+    refused(NAME, "c7", target="trn3", **beside)
+
+
 def test_the_public_example():
     """nki/test/test_nki_isa_tensor_tensor.py: the sum of two 128 x 512 tiles."""
     rng = np.random.default_rng(0)
@@ -202,13 +227,12 @@ def test_meaning_in_place_and_between_shifted_views():
 def test_an_indirect_input_on_trn3():
     order = RNG.permutation(16)
     data = X[:, :16].copy()
-
-    def view(tensor):
-        index = nl.ndarray((16, 1), dtype=nl.int32)
-        opentrn.program.recorder.ACTIVE.recorder.state.fill(index, order.reshape(16, 1).astype(np.int32))
-        return tensor.indirect(index)
-
-    case = {"dst": out((16, 16)), "data1": sbuf(data).seen(view), "data2": sbuf(Y[:, :16].copy()), "op": nl.subtract}
+    case = {
+        "dst": out((16, 16)),
+        "data1": sbuf(data).seen(through(order.reshape(16, 1))),
+        "data2": sbuf(Y[:, :16].copy()),
+        "op": nl.subtract,
+    }
     assert np.array_equal(call(NAME, target="trn3", **case)["dst"], data[:, order] - Y[:, :16])
     swapped = {**case, "data1": case["data2"], "data2": case["data1"]}
     refused(NAME, "data2.indirect", target="trn3", **swapped)
@@ -231,7 +255,9 @@ def _dtypes():
 )  # fmt: skip
 def test_meaning_is_float32_arithmetic_of_each_pair(dtypes, name, kinds, rows, columns, seed):
     goes, left, right = (window(kind, rows, columns) for kind in kinds)
-    want, a, b = (sample(d, w.shape, seed + n) for n, (d, w) in enumerate(zip(dtypes, (goes, left, right), strict=True)))
+    want, a, b = (
+        sample(d, w.shape, seed + n) for n, (d, w) in enumerate(zip(dtypes, (goes, left, right), strict=True))
+    )
     got = result(
         NAME, dst=sbuf(want.copy(), dtypes[0]).seen(goes.view), data1=sbuf(a, dtypes[1]).seen(left.view),
         data2=sbuf(b, dtypes[2]).seen(right.view), op=getattr(nl, name), engine=VECTOR,

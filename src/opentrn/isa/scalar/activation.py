@@ -94,7 +94,9 @@ def _(use: Use) -> None:
         raise Broken(f"reduce_cmd={use.reduce_cmd.name} without reduce_op", "reduce_op=nl.add")
 
 
-@activation.rule("c9", "documented", "tensor indirection: indices on quadrants, beside their data; no scatter into PSUM")
+@activation.rule(
+    "c9", "documented", "tensor indirection: indices on quadrants, beside their data; no scatter into PSUM"
+)
 def _(use: Use) -> None:
     scatter_places(use.dst, use.data)
 

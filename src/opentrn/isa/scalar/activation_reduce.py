@@ -60,7 +60,9 @@ def _(use: Use) -> None:
         raise Broken(f"nl.{use.reduce_op.name}", "nl.add")
 
 
-@activation_reduce.rule("c5", "documented", "tensor indirection: indices on quadrants, beside their data; no scatter into PSUM")
+@activation_reduce.rule(
+    "c5", "documented", "tensor indirection: indices on quadrants, beside their data; no scatter into PSUM"
+)
 def _(use: Use) -> None:
     scatter_places(use.dst, use.data)
 

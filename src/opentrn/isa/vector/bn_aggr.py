@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from opentrn.isa import enums
+from opentrn.isa.operators import fold
 from opentrn.isa.rules import same_partitions
 from opentrn.isa.spec import Broken, Cost, Use, instruction, into, of
+from opentrn.numerics.alu import ALU
 
 
 @instruction(
@@ -46,10 +48,10 @@ def _(use: Use) -> None:
     triples = use.data.f32().reshape(use.data.partitions, -1, 3)
     count, mean, spread = triples[..., 0], triples[..., 1], triples[..., 2]
     with np.errstate(all="ignore"):
-        total = count.sum(1, dtype=np.float32)
-        centre = (count * mean).sum(1, dtype=np.float32) / total
-        apart = spread + count * (mean - centre[:, None]) ** 2
-        use.dst.store(np.stack([centre, apart.sum(1, dtype=np.float32) / total], 1))
+        total = fold(ALU["add"], count)
+        centre = fold(ALU["add"], count * mean) / total
+        apart = fold(ALU["add"], spread + count * (mean - centre) ** 2)
+        use.dst.store(np.concatenate([centre, apart / total], 1))
 
 
 @bn_aggr.cost
@@ -58,6 +60,9 @@ def _(use: Use) -> Cost:
     cycles = max(chip.cost.min_ii_cycles, table.bn_aggr_cycles_per_triple * use.data.elements / 3)
     tiers = tuple(chip.quantity(f"cost.vector.{n}").tier for n in ("bn_aggr_cycles_per_triple", "fixed_ns"))
     return Cost("vector", cycles / chip.engines.vector.clock_hz * 1e9, table.fixed_ns, tiers)
+
+
+bn_aggr.differ("The variance is about the combined mean, in opentrn's fixed order of 16 lanes; the order is not public.")
 
 
 @bn_aggr.shown

@@ -9,6 +9,7 @@ from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.accumulators import accumulate
 from opentrn.isa.meanings import value
+from opentrn.isa.placed import indices_beside
 from opentrn.isa.rules import column, same_tile
 from opentrn.isa.spec import Broken, Cost, Use, instruction, into, of, scalar_or
 from opentrn.numerics.activations import ACTIVATIONS
@@ -63,6 +64,11 @@ def _(use: Use) -> None:
     for tile in (use.src, use.dst):
         if len(tile.shape) > 4:
             raise Broken(str(tile.shape), "at most 4-D")
+
+
+@exponential.rule("c5", "documented", "indices of hand-placed indirect views start on quadrants, beside their data")
+def _(use: Use) -> None:
+    indices_beside(use.dst, use.src)
 
 
 @exponential.meaning

@@ -17,6 +17,8 @@ from opentrn.numerics import alu
 from opentrn.numerics.dtypes import DTYPES
 
 FLOATS = frozenset(n for n, d in DTYPES.items() if d.is_float and n != "float8_e8m0fnu")
+# load_reduce has no operand to load from
+COMMANDS = (enums.reduce_cmd.idle, enums.reduce_cmd.reset, enums.reduce_cmd.reduce, enums.reduce_cmd.reset_reduce)
 COMPARISONS = ("equal", "less", "less_equal", "greater", "greater_equal")
 
 
@@ -31,9 +33,9 @@ COMPARISONS = ("equal", "less", "less_equal", "greater", "greater_equal")
     attributes={
         "comp_op0": a.alu,
         "comp_op1": a.alu,
-        "reduce_cmd": a.choice(enums.reduce_cmd),
+        "reduce_cmd": a.choice(enums.reduce_cmd, *COMMANDS),
         "reduce_op": a.alu,
-        "range_start": a.integer_or_register,
+        "range_start": a.integer,
         "on_false_value": a.number,
     },
     engines=(enums.engine.vector,),
@@ -86,7 +88,8 @@ def _(use: Use) -> None:
 
 @range_select.rule("c5", "documented", "on_false_value is FP32_MIN")
 def _(use: Use) -> None:
-    if np.float32(use.on_false_value) != np.float32(FP32_MIN):
+    # what rounds to it in float32, so that the page's -3.4028235e+38 is it too; an int may be of any size
+    if not FP32_MIN - 2.0**103 < use.on_false_value < FP32_MIN + 2.0**103:
         raise Broken(str(use.on_false_value), str(FP32_MIN))
 
 

@@ -17,8 +17,7 @@ from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of, s
 
 
 @instruction(
-    # operand1 stands before operand0 because the native core takes a vector last
-    operands={"dst": into(), "data": of(), "operand1": of(), "operand0": scalar_or()},
+    operands={"dst": into(), "data": of(), "operand0": scalar_or(), "operand1": of()},
     attributes={"op0": a.alu, "op1": a.alu, "reverse0": a.boolean, "reverse1": a.boolean},
     engines=(enums.engine.vector,),
     page="nki.isa.scalar_tensor_tensor (SDK 2.32)",
@@ -68,10 +67,10 @@ def _(use: Use) -> None:
 
 @scalar_tensor_tensor.native
 def _(use: Use) -> Native | None:
-    vector = hasattr(use.operand0, "dtype")
-    ints = (use.op0.code, int(use.reverse0), int(vector), use.op1.code, int(use.reverse1))
-    names = ("dst", "data", "operand1", "operand0") if vector else ("dst", "data", "operand1")
-    return Native("scalar_tensor_tensor", names, ints, (0.0 if vector else float(np.float32(use.operand0)),))
+    if hasattr(use.operand0, "dtype"):
+        return None  # the opcode takes a vector last, records hold it before operand1
+    ints = (use.op0.code, int(use.reverse0), 0, use.op1.code, int(use.reverse1))
+    return Native("scalar_tensor_tensor", ("dst", "data", "operand1"), ints, (float(np.float32(use.operand0)),))
 
 
 @scalar_tensor_tensor.cost

@@ -16,7 +16,8 @@ from opentrn.isa.selects import finish, maximum_only
 from opentrn.isa.spec import Cost, Use, instruction, into, of, scalar_or
 from opentrn.numerics.dtypes import DTYPES
 
-PREDICATES = frozenset({"int8", "uint8", "int16", "uint16"})
+# bool is stored as uint8 (nki.api.shared.rst); the public example selects by a bool tile
+PREDICATES = frozenset({"int8", "uint8", "int16", "uint16", "bool"})
 ON_TRUE = frozenset(n for n, d in DTYPES.items() if d.kind != "packed") - {"tfloat32", "int32", "uint32"}
 FLOATS = frozenset(n for n, d in DTYPES.items() if d.is_float)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from opentrn.isa import enums
 from opentrn.isa.costs import gpsimd_cost, in_psum, scalar_cost, vector_copy_rate, vector_cost
+from opentrn.isa.placed import indices_beside
 from opentrn.isa.rules import same_tile
 from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of
 
@@ -53,6 +54,11 @@ def _(use: Use) -> None:
     scatters = use.dst.dynamic is not None and use.dst.dynamic.kind == "tensor"
     if use.engine is enums.engine.scalar and scatters and in_psum(use.dst):
         raise Broken("a scattered dst in PSUM on scalar", "dst in SBUF, or the vector engine")
+
+
+@tensor_copy.rule("c6", "documented", "indices of hand-placed indirect views start on quadrants, beside their data")
+def _(use: Use) -> None:
+    indices_beside(use.dst, use.src)
 
 
 @tensor_copy.meaning

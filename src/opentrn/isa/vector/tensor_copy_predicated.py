@@ -11,6 +11,7 @@ import numpy as np
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.costs import vector_cost
+from opentrn.isa.placed import indices_beside
 from opentrn.isa.rules import not_both_psum, same_dtype, same_tile
 from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of, scalar_or
 
@@ -58,6 +59,13 @@ def _(use: Use) -> None:
     low, high = (0, 0) if kind.kind == "packed" else (kind.min, kind.max)
     if not (isfinite(src) and src == int(src) and low <= src <= high):
         raise Broken(f"src={src} into {kind.name}", f"a whole number from {low} to {high}")
+
+
+@tensor_copy_predicated.rule(
+    "c5", "documented", "indices of hand-placed indirect views start on quadrants, beside their data"
+)
+def _(use: Use) -> None:
+    indices_beside(use.dst, use.predicate)
 
 
 @tensor_copy_predicated.meaning

@@ -11,7 +11,8 @@ import numpy as np
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.costs import vector_cost
-from opentrn.isa.operators import FOLDED, bitvec_needs_integers, fold, is_bitvec, on_hardware
+from opentrn.isa.operators import FOLDED, bitvec_needs_integers, fold, is_bitvec
+from opentrn.isa.placed import indices_beside
 from opentrn.isa.rules import same_partitions
 from opentrn.isa.spec import Attribute, Broken, Cost, Native, Use, instruction, into, of
 from opentrn.numerics import alu
@@ -66,9 +67,8 @@ def _(use: Use) -> None:
 
 @tensor_reduce.rule("c4", "documented", "op is a reduction operator")
 def _(use: Use) -> None:
-    on_hardware(use, use.op)
-    allowed = use.op.reduction or use.op.name in ("abs_max", "abs_min")
-    if not allowed or use.op.name == "average":
+    # nki.api.shared.rst, column "Legal Reduction op"; average is only in nisa.tensor_partition_reduce
+    if not use.op.reduction or use.op.name == "average":
         raise Broken(
             f"nl.{use.op.name}", "a reduction operator: add, subtract, multiply, maximum, minimum, logical, bitwise"
         )
@@ -79,6 +79,11 @@ def _(use: Use) -> None:
     bitvec_needs_integers(use.op, use.dst, use.data)
     if is_bitvec(use.op) and use.negate:
         raise Broken("negate=True with a bitvec operator", "negate=False")
+
+
+@tensor_reduce.rule("c6", "documented", "indices of hand-placed indirect views start on quadrants, beside their data")
+def _(use: Use) -> None:
+    indices_beside(use.dst, use.data)
 
 
 @tensor_reduce.meaning
@@ -112,6 +117,8 @@ def _(use: Use) -> Cost:
 
 tensor_reduce.differ(
     "Sums are taken in 16 interleaved float32 lanes that are then halved; the order of the hardware is not public.",
+    "subtract gives the first element minus the sum of the others; the page does not define it.",
+    "maximum and minimum give NaN when an element is NaN.",
 )
 
 

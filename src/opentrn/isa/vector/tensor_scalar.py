@@ -12,6 +12,7 @@ from opentrn.isa import enums
 from opentrn.isa.costs import gpsimd_cost, in_psum, scalar_cost, tensor_scalar_rate, vector_cost
 from opentrn.isa.meanings import value
 from opentrn.isa.operators import UNARY, bitvec_needs_integers, is_bitvec, on_hardware, operand_bits, reversed_apply
+from opentrn.isa.placed import indices_beside
 from opentrn.isa.rules import bits_of, column, same_tile
 from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of, scalar_or
 
@@ -153,6 +154,11 @@ def _(use: Use) -> None:
     whole = all(t.dtype in ("int32", "uint32") for t in (use.dst, use.data)) and not is_bitvec(use.op0)
     if whole and (_is_indirect(use.dst) or _is_indirect(use.data)):
         raise Broken(f"an indirect view with {use.data.dtype} to {use.dst.dtype}", "plain views, or float tiles")
+
+
+@tensor_scalar.rule("c14", "documented", "indices of hand-placed indirect views start on quadrants, beside their data")
+def _(use: Use) -> None:
+    indices_beside(use.dst, use.data)
 
 
 def _is_indirect(tile: Any) -> bool:

@@ -13,21 +13,22 @@ from opentrn.isa.accumulators import accumulate, start_of
 from opentrn.isa.costs import vector_cost
 from opentrn.isa.meanings import value
 from opentrn.isa.operators import arithmetic_only, binary_only, on_hardware
+from opentrn.isa.placed import indices_beside
 from opentrn.isa.rules import column, same_tile
 from opentrn.isa.spec import Broken, Cost, Use, instruction, into, of, scalar_or
 from opentrn.numerics import alu
-from opentrn.numerics.dtypes import DTYPES
 
 COMMANDS = (enums.reduce_cmd.reset_reduce, enums.reduce_cmd.reduce, enums.reduce_cmd.load_reduce)
-NOT_32_BIT_INTEGERS = frozenset(n for n, d in DTYPES.items() if d.kind != "packed") - {"int32", "uint32"}
+FP32 = frozenset({"float32"})
+STREAMED = FP32 | {"bfloat16", "float16", "float8_e4m3", "float8_e5m2", "float8_e4m3fn", "uint8", "uint16", "int8", "int16"}
 
 
 @instruction(
     operands={
-        "dst": into(dtypes=NOT_32_BIT_INTEGERS, indirect=True),
-        "src": of(dtypes=NOT_32_BIT_INTEGERS, indirect=True),
-        "imm0": scalar_or(),
-        "imm1": scalar_or(optional=True),
+        "dst": into(dtypes=STREAMED, indirect=True),
+        "src": of(dtypes=STREAMED, indirect=True),
+        "imm0": scalar_or(dtypes=FP32),
+        "imm1": scalar_or(dtypes=FP32, optional=True),
     },
     attributes={"op0": a.alu, "op1": a.alu, "reduce_cmd": a.choice(enums.reduce_cmd, *COMMANDS)},
     engines=(enums.engine.vector,),
@@ -71,6 +72,11 @@ def _(use: Use) -> None:
         raise Broken("load_reduce without imm1", "imm1")
 
 
+@tensor_scalar_cumulative.rule("c6", "documented", "indices of hand-placed indirect views start on quadrants, beside their data")
+def _(use: Use) -> None:
+    indices_beside(use.dst, use.src)
+
+
 @tensor_scalar_cumulative.meaning
 def _(use: Use) -> None:
     values = alu.apply(use.op0, use.src.f32(), value(use.imm0))
@@ -87,6 +93,9 @@ def _(use: Use) -> None:
 def _(use: Use) -> Cost:
     # no public number of its own: a scan of one input, at the rate measured for tensor_tensor_scan
     return vector_cost(use, use.src.elements, "cycles_per_element_tensor_tensor_scan")
+
+
+tensor_scalar_cumulative.differ("The register stays float32 between elements; only dst is rounded to its dtype.")
 
 
 @tensor_scalar_cumulative.shown

@@ -11,10 +11,12 @@ from opentrn.isa.accumulators import accumulate
 from opentrn.isa.costs import tensor_scalar_rate, vector_cost
 from opentrn.isa.meanings import value
 from opentrn.isa.operators import UNARY, arithmetic_only, on_hardware
+from opentrn.isa.placed import indices_beside
 from opentrn.isa.rules import column, same_tile
 from opentrn.isa.spec import Broken, Cost, Use, instruction, into, of, scalar_or
 from opentrn.numerics import alu
 
+TRN3_UNARY = frozenset({"square", "relu"})
 COMMANDS = (enums.reduce_cmd.reset_reduce, enums.reduce_cmd.reduce, enums.reduce_cmd.load_reduce)
 
 
@@ -24,7 +26,7 @@ COMMANDS = (enums.reduce_cmd.reset_reduce, enums.reduce_cmd.reduce, enums.reduce
         "data": of(indirect=True),
         "operand0": scalar_or(optional=True),
         "reduce_res": into(optional=True),
-        "reduce_init": scalar_or(optional=True),
+        "reduce_init": scalar_or(dtypes=frozenset({"float32"}), optional=True),
     },
     attributes={
         "op0": a.alu,
@@ -68,10 +70,15 @@ def _(use: Use) -> None:
         column(operand, use.data)
 
 
-@tensor_scalar_reduce.rule("c3", "documented", "op0 is an arithmetic operator; a unary one takes None or 0")
+@tensor_scalar_reduce.rule("c3", "documented", "op0 is an arithmetic operator of the chip; a unary one takes None or 0")
 def _(use: Use) -> None:
     arithmetic_only(use.op0)
     on_hardware(use, use.op0)
+    if use.op0.name == "average":
+        raise Broken("nl.average", "an operator of the table in nki.api.shared.rst")
+    # NKI 0.4.0 release notes: square and relu are accepted as op0 on trn3
+    if use.op0.name in TRN3_UNARY and use.chip.nc_version < 4:
+        raise Broken(f"nl.{use.op0.name} on {use.chip.name}", "trn3 or newer")
     if use.op0.name in UNARY and not (
         use.operand0 is None or (isinstance(use.operand0, (int, float)) and use.operand0 == 0)
     ):
@@ -101,6 +108,11 @@ def _(use: Use) -> None:
         )
 
 
+@tensor_scalar_reduce.rule("c7", "documented", "indices of hand-placed indirect views start on quadrants, beside their data")
+def _(use: Use) -> None:
+    indices_beside(use.dst, use.data)
+
+
 @tensor_scalar_reduce.meaning
 def _(use: Use) -> None:
     result = alu.apply(use.op0, use.data.f32(), value(0 if use.operand0 is None else use.operand0))
@@ -118,6 +130,12 @@ def _(use: Use) -> Cost:
         use.chip.cost.vector.reduce_tail_min_ii * use.chip.cost.min_ii_cycles / use.chip.engines.vector.clock_hz * 1e9
     )
     return Cost(base.engine, base.busy_ns + tail, base.latency_ns, (*base.tiers, "inferred"))
+
+
+tensor_scalar_reduce.differ(
+    "The reduction takes the float32 results, before they are rounded to dst's dtype; the page writes it on dst.",
+    "nl.rsqrt and nl.power are computed as on GpSimd; the page allows every arithmetic operator on the Vector Engine.",
+)
 
 
 @tensor_scalar_reduce.shown

@@ -16,6 +16,7 @@ from opentrn.isa.operators import (
     is_bitvec,
     on_hardware,
 )
+from opentrn.isa.placed import indices_beside
 from opentrn.isa.rules import not_both_psum, same_tile
 from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of
 from opentrn.numerics import alu
@@ -72,6 +73,11 @@ def _(use: Use) -> None:
     if use.op.name in TRN3_OPS and use.engine is enums.engine.gpsimd:
         # NKI 0.4.0 release notes, "New Features"
         raise Broken(f"nl.{use.op.name} on gpsimd", "vector")
+
+
+@tensor_tensor.rule("c7", "documented", "indices of hand-placed indirect views start on quadrants, beside their data")
+def _(use: Use) -> None:
+    indices_beside(use.dst, use.data1)
 
 
 @tensor_tensor.chooses

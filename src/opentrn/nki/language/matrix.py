@@ -11,6 +11,7 @@ from opentrn.nki.language.compose import copied, in_sbuf, typed
 from opentrn.nki.language.memory import ndarray
 from opentrn.nki.tensor import NkiTensor
 from opentrn.numerics.dtypes import dtype as dtype_of
+from opentrn.program.recorder import ACTIVE
 from opentrn.program.site import user_site
 from opentrn.program.view import View
 
@@ -25,6 +26,10 @@ def _two_dimensional(what: str, x: View) -> None:
 def transpose(x: View, dtype: Any = None) -> NkiTensor:
     """A new PSUM tile with the values of `x` (P, F), at most (128, 128), as (F, P) (nl.transpose, SDK 2.32)."""
     _two_dimensional("nl.transpose", x)
+    assert ACTIVE.recorder is not None  # a tile exists only in a kernel
+    limit = tuple(ACTIVE.recorder.chip.limits.nc_transpose_tensor_max)
+    if x.shape[1] > limit[1]:
+        raise ViewError("nl.transpose", site=user_site(), got=str(x.shape), expected=f"at most {limit}")
     flipped = ndarray((x.shape[1], x.shape[0]), x.dtype, MemoryRegion.psum)
     nisa.nc_transpose(dst=flipped, data=in_sbuf(x))
     if dtype is None or dtype_of(dtype).name == x.dtype:

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from opentrn.errors import AddressError, LaunchError, ViewError
-from opentrn.isa.attributes import member
 from opentrn.isa.enums import MemoryRegion
-from opentrn.isa.spec import Broken
+from opentrn.nki.compat import deprecated
 from opentrn.nki.functions import nisa
 from opentrn.nki.tensor import NkiTensor
 from opentrn.numerics.dtypes import dtype as dtype_of
@@ -38,17 +37,21 @@ def _recorder(what: str) -> Recorder:
 def _region(buffer: Any) -> MemoryRegion:
     if buffer is None:
         return MemoryRegion.sbuf
-    if buffer == "hbm":
-        return MemoryRegion.private_hbm
-    try:
-        return member(buffer, MemoryRegion)
-    except Broken as why:
+    if isinstance(buffer, MemoryRegion):
+        return buffer
+    named = _NAMES.get(buffer) if isinstance(buffer, str) else None
+    if named is None:
         raise LaunchError(
-            "nl.ndarray buffer",
+            "memory of a tensor",
             site=user_site(2),
-            got=why.got,
+            got=repr(buffer),
             expected="nl.sbuf, nl.psum, nl.hbm, nl.private_hbm or nl.shared_hbm",
-        ) from None
+        )
+    deprecated(f"the memory {buffer!r} as a string is a spelling of NKI before 0.3.0: write nl.{buffer}")
+    return named
+
+
+_NAMES = {"hbm": MemoryRegion.private_hbm} | {region.value: region for region in MemoryRegion}
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
@@ -174,6 +177,8 @@ def _number(value: Any, dst: View) -> float | int:
                           expected="a tensor of the kernel, or a number")  # fmt: skip
     if dst.dt.is_float:
         return float(plain)
+    if dst.dt.kind == "bool":
+        return int(bool(plain))
     return int(plain) if float(plain).is_integer() else float(plain)
 
 
@@ -193,8 +198,9 @@ def pieces(dst: Any) -> Iterator[tuple[Any, int, int]]:
         flat = dst.reshape((dst.size,))
         yield from _flat_pieces(flat, flat.size)
     elif dst[0].size <= _WIDTH:
-        for start in range(0, dst.shape[0], _HEIGHT):
-            part = dst[start : min(start + _HEIGHT, dst.shape[0])]
+        height = _height()
+        for start in range(0, dst.shape[0], height):
+            part = dst[start : min(start + height, dst.shape[0])]
             yield part, part.shape[0], dst[0].size
     else:
         for row in range(dst.shape[0]):
@@ -202,16 +208,20 @@ def pieces(dst: Any) -> Iterator[tuple[Any, int, int]]:
 
 
 def _flat_pieces(flat: Any, size: int) -> Iterator[tuple[Any, int, int]]:
-    start = 0
+    start, height = 0, _height()
     while start < size:
-        rows = min(_HEIGHT, size - start)
+        rows = min(height, size - start)
         columns = min(_WIDTH, (size - start) // rows)
         yield flat[start : start + rows * columns], rows, columns
         start += rows * columns
 
 
-_HEIGHT, _WIDTH = 128, 2048
-"""Partitions, and elements per partition, of the tiles through which HBM is filled."""
+def _height() -> int:
+    return _recorder("full").chip.limits.pmax
+
+
+_WIDTH = 2048
+"""Elements per partition of the tiles through which HBM is filled: large DMAs, little SBUF."""
 
 
 def is_hbm(buffer: Any) -> bool:
