@@ -177,8 +177,8 @@ def test_a_product_that_accumulates_onto_lost_bytes_is_a_fault():
         ones = nl.full((4, 8), 1.0, dtype=nl.bfloat16)
         for psum in (first, second):
             nisa.nc_matmul(dst=psum, stationary=ones, moving=ones)
+        nisa.nc_matmul(dst=first, stationary=ones, moving=ones, accumulate=True)
         with pytest.raises(MemoryFault, match="overwritten"):
-            nisa.nc_matmul(dst=first, stationary=ones, moving=ones, accumulate=True)
             inside.core().flush()
 
 
@@ -207,7 +207,9 @@ def test_addresses_that_the_memory_does_not_have(address):
         assert caught.value.got
 
 
-BOX = st.tuples(st.integers(0, 1), st.integers(0, 5), st.integers(1, 6))  # half of the partitions, first granule, granules
+BOX = st.tuples(
+    st.integers(0, 1), st.integers(0, 5), st.integers(1, 6)
+)  # half of the partitions, first granule, granules
 STEP = st.tuples(st.sampled_from(["write", "read"]), st.integers(0, 3), st.integers(0, 5), st.integers(1, 6))
 
 

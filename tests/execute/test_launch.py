@@ -137,8 +137,16 @@ def test_read_only_arrays_can_be_read():
     assert np.array_equal(run(plus_one, x), X + 1)
 
 
-@pytest.mark.parametrize("bad", [np.zeros((0, 4), np.float32), np.zeros((), np.float32), np.zeros((2, 2), np.complex64),
-                                 np.array([["a"]]), np.zeros((2, 2), object)])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros((0, 4), np.float32),
+        np.zeros((), np.float32),
+        np.zeros((2, 2), np.complex64),
+        np.array([["a"]]),
+        np.zeros((2, 2), object),
+    ],
+)
 def test_arrays_that_are_no_tensors(bad):
     with pytest.raises(TypeError) as caught:
         run(plus_one, bad)
@@ -330,8 +338,10 @@ def test_bfloat16_arguments_are_stored_into_without_precise_fp(monkeypatch):
     assert x.astype(np.float32).tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
 
 
-@pytest.mark.parametrize(("name", "chip"), [("trn1", "trn1"), ("gen2", "trn1"), ("trn2", "trn2"), ("gen3", "trn2"),
-                                            ("trn3", "trn3"), ("gen4", "trn3")])
+@pytest.mark.parametrize(
+    ("name", "chip"),
+    [("trn1", "trn1"), ("gen2", "trn1"), ("trn2", "trn2"), ("gen3", "trn2"), ("trn3", "trn3"), ("gen4", "trn3")],
+)
 def test_the_target_comes_from_the_environment(monkeypatch, name, chip):
     monkeypatch.setenv("NEURON_PLATFORM_TARGET_OVERRIDE", name)
     seen = []

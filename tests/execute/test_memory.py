@@ -121,8 +121,12 @@ def test_any_read_needs_exactly_the_elements_it_touches(writes, read):
             nisa.dma_compute(dst=tensor(source.shape), srcs=[source], reduce_op=nl.add)
             inside.core().flush()
         else:
-            fault = faulty(lambda: (nisa.dma_compute(dst=tensor(source.shape), srcs=[source], reduce_op=nl.add),
-                                    inside.core().flush()))
+            fault = faulty(
+                lambda: (
+                    nisa.dma_compute(dst=tensor(source.shape), srcs=[source], reduce_op=nl.add),
+                    inside.core().flush(),
+                )
+            )
             assert f"{int((~written[clip(read)]).sum())} of {source.size} elements" in fault.got
 
 
@@ -220,8 +224,9 @@ def test_a_correct_kernel_warns_of_nothing():
 # ------------------------------------------------------------------ PSUM
 def product(dst, accumulate, value=1.0, rows=4):
     ones = nl.full((rows, dst.shape[0]), value, dtype=nl.bfloat16)
-    nisa.nc_matmul(dst=dst, stationary=ones, moving=nl.full((rows, dst.shape[1]), 1.0, dtype=nl.bfloat16),
-                   accumulate=accumulate)
+    nisa.nc_matmul(
+        dst=dst, stationary=ones, moving=nl.full((rows, dst.shape[1]), 1.0, dtype=nl.bfloat16), accumulate=accumulate
+    )
 
 
 def test_accumulate_none_overwrites_what_is_unwritten_and_adds_to_the_rest():

@@ -174,7 +174,7 @@ def test_scalar_tensor_tensor(cols, vector, reverses, dtype):
     wide, right = data.astype(np.float32), other.astype(np.float32)
     first = operand - wide if reverses[0] else wide - operand
     wanted = (right - first if reverses[1] else first - right).astype(dtype)
-    inputs = [data, other] + [column] * vector
+    inputs = [data] + [column] * vector + [other]
     ints = (ALU["subtract"], reverses[0], vector, ALU["subtract"], reverses[1])
     assert same(call("scalar_tensor_tensor", (data.shape, dtype), inputs, ints, (0.3,)), wanted)
 

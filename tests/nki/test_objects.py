@@ -159,7 +159,7 @@ def test_arrays_inside_arguments_arrive_as_tensors(wrap: Any) -> None:
             elif isinstance(value, (list, tuple)):
                 value = value[0]
             else:
-                value = getattr(value, "section", None) or value.x
+                value = value.section if isinstance(value, Unannotated) else value.x
         return value
 
     def kernel(config: Any) -> Any:
@@ -176,7 +176,13 @@ def test_arrays_inside_arguments_arrive_as_tensors(wrap: Any) -> None:
 
 def inner_is_untouched(value: Any) -> bool:
     """The caller's object still holds its array, not a tensor of the kernel."""
-    values = value if isinstance(value, (list, tuple)) else value.values() if isinstance(value, dict) else vars(value).values()
+    values = (
+        value
+        if isinstance(value, (list, tuple))
+        else value.values()
+        if isinstance(value, dict)
+        else vars(value).values()
+    )
     return not any(isinstance(v, nl.NkiTensor) for v in values)
 
 

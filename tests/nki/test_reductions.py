@@ -9,10 +9,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
+from tests.nki.kit import computed
 
 from opentrn.errors import LaunchError, ViewError
 from opentrn.nki import language as nl
-from tests.nki.kit import computed
 
 RNG = np.random.default_rng(12)
 FLAT = RNG.uniform(0.5, 2, (8, 37)).astype(np.float32)

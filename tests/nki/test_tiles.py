@@ -8,12 +8,12 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from tests.nki.kit import ANCHOR, computed, inside, tile
 
 import opentrn
 from opentrn.errors import AddressError, KernelError, LaunchError, RuleError, UnsupportedError, ViewError
 from opentrn.nki import isa as nisa
 from opentrn.nki import language as nl
-from tests.nki.kit import ANCHOR, computed, inside, tile
 
 RNG = np.random.default_rng(13)
 X = RNG.standard_normal((16, 24)).astype(np.float32)

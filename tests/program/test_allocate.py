@@ -24,8 +24,17 @@ BANK = 2048
 def tensor(number, partitions, nbytes, first, last, region=SBUF, address=None, name=""):
     """`nbytes` bytes in each of `partitions` partitions, live from record `first` to `last`."""
     site = Site("kernel.py", 10 + number, "kernel")
-    made = Allocation(number, name or f"t{number}", (partitions, nbytes), DTYPES["uint8"], region, 0, site, address,
-                      manual=address is not None)
+    made = Allocation(
+        number,
+        name or f"t{number}",
+        (partitions, nbytes),
+        DTYPES["uint8"],
+        region,
+        0,
+        site,
+        address,
+        manual=address is not None,
+    )
     made.first, made.last = first, last
     return made
 
@@ -80,7 +89,9 @@ def test_psum_tensors_do_not_cross_a_bank():
 
 
 def test_large_psum_tensors_start_on_a_bank():
-    made, _ = place((128, 512, 0, 9), (128, 2 * BANK, 0, 9), (128, BANK, 0, 9), capacity=8 * BANK, region=PSUM, bank=BANK)
+    made, _ = place(
+        (128, 512, 0, 9), (128, 2 * BANK, 0, 9), (128, BANK, 0, 9), capacity=8 * BANK, region=PSUM, bank=BANK
+    )
     assert [t.address[1] for t in made] == [0, BANK, 3 * BANK]
 
 
@@ -109,7 +120,14 @@ def test_manual_tensors_may_overlap():
 
 def test_over_capacity_lists_the_live_tensors_largest_first_with_their_sites():
     with pytest.raises(CapacityError) as caught:
-        place((128, 100, 0, 1), (128, 3000, 0, 9), (128, 5000, 2, 9), (128, 4000, 5, 9), (128, 9999, 6, 9), capacity=10_000)
+        place(
+            (128, 100, 0, 1),
+            (128, 3000, 0, 9),
+            (128, 5000, 2, 9),
+            (128, 4000, 5, 9),
+            (128, 9999, 6, 9),
+            capacity=10_000,
+        )
     text = str(caught.value)
     assert "sbuf is over capacity: t3 [128, 4000] uint8 sbuf at kernel.py:13 in kernel does not fit" in text
     assert "12,000 bytes per partition live at instruction 5" in text
@@ -165,7 +183,9 @@ def test_a_loop_needs_no_more_than_one_round():
     assert memory.peak == 40_000
 
 
-LIFE = st.tuples(st.sampled_from([1, 20, 32, 33, 64, 65, 128]), st.integers(1, 900), st.integers(0, 20), st.integers(0, 12))
+LIFE = st.tuples(
+    st.sampled_from([1, 20, 32, 33, 64, 65, 128]), st.integers(1, 900), st.integers(0, 20), st.integers(0, 12)
+)
 
 
 @settings(deadline=None, max_examples=150)
@@ -192,8 +212,9 @@ def test_against_a_sweep_over_every_moment_and_byte(lives, banked):
         busiest = max(busiest, used.size)
     assert memory.peak == highest
     assert memory.peak >= busiest
-    assert {t.id for t in memory.live_at(memory.peak_at)} >= {t.id for t in made if t.address[1] + t.partition_bytes == highest
-                                                             and t.first <= memory.peak_at <= t.last}
+    assert {t.id for t in memory.live_at(memory.peak_at)} >= {
+        t.id for t in made if t.address[1] + t.partition_bytes == highest and t.first <= memory.peak_at <= t.last
+    }
 
 
 @settings(deadline=None, max_examples=60)

@@ -29,6 +29,8 @@ class _Shared:
         self.others: list[ref[Storage]] = []
         self.held = _written(storage).reshape(mine.partitions, mine.partition_bytes)
         self.lost = np.zeros_like(self.held)
+        self.empty = not self.held.any()
+        """True when no byte is held, as far as that is known without looking at all of them."""
 
 
 class Neighbours:
@@ -66,6 +68,7 @@ class Neighbours:
         rows, columns = _footprint(view)
         mine.held[rows, columns] = True
         mine.lost[rows, columns] = False
+        mine.empty = False
         mine.others = [other for other in mine.others if other() is not None]
         for other in mine.others:
             storage = other()
@@ -74,12 +77,15 @@ class Neighbours:
 
     def _lose(self, storage: Storage, mine: Allocation, rows: slice, columns: Part) -> None:
         theirs, state = storage.allocation, self._shared[storage]
+        if state.empty:
+            return
         assert mine.address is not None and theirs.address is not None
         r = _moved(rows, mine.address[0] - theirs.address[0], theirs.partitions)
         c = _moved(columns, mine.address[1] - theirs.address[1], theirs.partition_bytes)
         # bytes that were never written have nothing to lose; reading them is a fault of its own
         state.lost[r, c] |= state.held[r, c]
         state.held[r, c] = False
+        state.empty = isinstance(c, slice) and state.held[r, c].size == state.held.size
 
     def read(self, view: View, name: str) -> None:
         """Raise MemoryFault when bytes of `view` have been overwritten by a neighbour."""

@@ -249,12 +249,13 @@ class Core:
                 done = core.run(batch, done, end)
                 if done >= end:
                     return
-            self._execute(batch[done])
+            with np.errstate(all="ignore"):  # the engines make inf and nan without a word
+                self._execute(batch[done])
             done += 1
 
     def _execute(self, record: Record) -> None:
         step, operands, place = record
-        tiles = tuple(Tile(v, n, self) for v, n in zip(operands, step.names, strict=True))
+        tiles = tuple(Tile(v, n, self, step.engine) for v, n in zip(operands, step.names, strict=True))
         run = step.instruction.run
         assert run is not None
         self._guard(step, place, lambda: run(step.use(tiles, self)))

@@ -13,12 +13,13 @@ import numpy as np
 
 from opentrn.errors import KernelError
 from opentrn.execute import access
+from opentrn.isa.enums import engine
 from opentrn.program.view import View
 
 __all__ = ["Addresses", "addresses"]
 
-TENSOR_GROUP = 16
-"""Partitions that share one list of offsets in tensor indirection (NkiTensor.indirect: 16; Tensor Engine 32)."""
+GROUP, TENSOR_ENGINE_GROUP = 16, 32
+"""Partitions that share one list of offsets in tensor indirection (NkiTensor.indirect, SDK 2.32)."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,13 @@ class Addresses:
         shadow = self._shadow()
         return self.valid & ~(shadow[np.where(self.valid, self.index, 0)] == 1).all(-1)
 
+    def forget(self, where: np.ndarray) -> None:
+        """Mark the legal elements where `where` as never written."""
+        if self.view.block.state == 0:
+            return
+        self._shadow()[self.index[self.valid & where.reshape(self.valid.shape)]] = 0
+        self.view.block.state = 1
+
     def _shadow(self) -> np.ndarray:
         block, size = self.view.block, access.carrier(self.view).itemsize
         if size < block.unit:
@@ -65,11 +73,11 @@ class Addresses:
         return block.shadow.reshape(-1, size // block.unit)
 
 
-def addresses(view: View, tile: Any) -> Addresses:
-    """Resolve the run-time part of `view`. `tile` makes readable operands of index tensors."""
+def addresses(view: View, tile: Any, unit: engine | None = None) -> Addresses:
+    """Resolve the run-time part of `view` for the engine `unit`. `tile` makes readable operands of index tensors."""
     move = view.dynamic
     assert move is not None
-    index, legal = _positions(view, move, tile)
+    index, legal = _positions(view, move, tile, TENSOR_ENGINE_GROUP if unit is engine.tensor else GROUP)
     base = np.full(view.shape, view.offset, np.int64)
     for dim, stride in enumerate(view.strides):
         if stride:
@@ -82,10 +90,10 @@ def addresses(view: View, tile: Any) -> Addresses:
     return Addresses(view, flat, valid, f"index {', '.join(map(str, bad.tolist()))}")
 
 
-def _positions(view: View, move: Any, tile: Any) -> tuple[np.ndarray, np.ndarray]:
+def _positions(view: View, move: Any, tile: Any, group: int) -> tuple[np.ndarray, np.ndarray]:
     """(index values, legality), both broadcastable to the view's shape."""
     if move.kind == "tensor":
-        return _columns(view, move, tile)
+        return _columns(view, move, tile, group)
     if isinstance(move.index, View):
         values = _as_int64(tile(move.index, "index").array())
     else:
@@ -106,15 +114,15 @@ def _as_int64(values: np.ndarray) -> np.ndarray:
     return values.astype(np.int64)
 
 
-def _columns(view: View, move: Any, tile: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Tensor indirection: offset i of a group of G partitions is ``index[i % G, i // G]`` of that group."""
+def _columns(view: View, move: Any, tile: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tensor indirection: offset i of a group of G = `size` partitions is ``index[i % G, i // G]`` of that group."""
     rows, count = view.shape
     offsets = _as_int64(tile(move.index, "index").raw())
     result = np.empty((rows, count), np.int64)
-    for start in range(0, rows, TENSOR_GROUP):
-        group = offsets[start : start + TENSOR_GROUP]
+    for start in range(0, rows, size):
+        group = offsets[start : start + size]
         snake = group.T.reshape(-1)
         if snake.size < count:
             raise KernelError("tensor indirection has too few offsets", got=str(snake.size), expected=str(count))
-        result[start : start + TENSOR_GROUP] = snake[:count]
+        result[start : start + size] = snake[:count]
     return result, (result >= 0) & (result < move.limit)

@@ -13,6 +13,7 @@ import numpy as np
 from opentrn.errors import KernelError, MemoryFault
 from opentrn.execute import access
 from opentrn.execute.indirect import Addresses, addresses
+from opentrn.isa.enums import engine
 from opentrn.numerics.casts import convert, from_f32, to_f32
 from opentrn.numerics.dtypes import DTYPES, DType
 from opentrn.program.view import View
@@ -23,10 +24,10 @@ __all__ = ["Tile", "sentinel"]
 class Tile:
     """One operand of the instruction that is being executed."""
 
-    __slots__ = ("_addresses", "core", "name", "view")
+    __slots__ = ("_addresses", "core", "name", "unit", "view")
 
-    def __init__(self, view: View, name: str = "", core: Any = None) -> None:
-        self.view, self.name, self.core = view, name, core
+    def __init__(self, view: View, name: str = "", core: Any = None, unit: engine | None = None) -> None:
+        self.view, self.name, self.core, self.unit = view, name, core, unit
         self._addresses: Addresses | None = None
 
     # ---------------------------------------------------------------- facts
@@ -50,13 +51,14 @@ class Tile:
 
     def require_valid(self, chosen: np.ndarray | None = None) -> None:
         """Raise KernelError when a run-time index is out of bounds (of the elements where `chosen`)."""
-        where = self.where()
+        where, move = self.where(), self.view.dynamic
+        assert move is not None
         bad = ~where.valid if chosen is None else ~where.valid & chosen.reshape(where.valid.shape)
         if bad.any():
             raise KernelError(
                 f"{self.name}: a run-time index is out of bounds",
                 got=where.complaint,
-                expected=f"0 <= index < {self.view.dynamic.limit}",
+                expected=f"0 <= index < {move.limit}",
                 hint="a DMA can leave such rows out with oob_mode=nisa.oob_mode.skip",
             )
 
@@ -75,7 +77,7 @@ class Tile:
     def where(self) -> Addresses:
         """The run-time addresses of an indirect operand, resolved once."""
         if self._addresses is None:
-            self._addresses = addresses(self.view, lambda index, name: Tile(index, name, self.core))
+            self._addresses = addresses(self.view, lambda index, name: Tile(index, name, self.core), self.unit)
         return self._addresses
 
     def require_written(self) -> None:
@@ -84,8 +86,7 @@ class Tile:
         if view.block.state == 2:
             return
         if view.dynamic is None:
-            missing = access.shadow_of(view) != 1 if view.block.state else np.ones(view.shape, bool)
-            missing = missing if missing.ndim == len(view.shape) else missing.any(-1)
+            missing = ~self.written().reshape(view.shape)
         else:
             missing = self.where().unwritten()
         if missing.any():
@@ -131,7 +132,9 @@ class Tile:
 
     def forget(self, where: np.ndarray) -> None:
         """Mark elements as holding nothing meaningful, as if they had never been written."""
-        if where.any():
+        if where.any() and self.view.dynamic is not None:
+            self.where().forget(where)
+        elif where.any():
             access.unmark(self.view, where.reshape(self.view.shape))
 
     def store(self, values: np.ndarray, where: np.ndarray | None = None) -> None:

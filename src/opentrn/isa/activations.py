@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,13 @@ from opentrn.isa.accumulators import accumulate
 from opentrn.isa.costs import in_psum, scalar_cost
 from opentrn.isa.meanings import value
 from opentrn.isa.spec import Cost, Use
+from opentrn.numerics.casts import to_f32
+from opentrn.numerics.dtypes import DType
 
-__all__ = ["DIFFERS", "activation_cost", "scaled", "write_with_sum"]
+__all__ = ["DIFFERS", "activation_cost", "applied", "scaled", "write_with_sum"]
+
+TABLE_FROM = 1 << 14
+"""Elements from which a table of all 16-bit inputs pays."""
 
 DIFFERS = (
     "The functions are evaluated as reference mathematics in float32; the Scalar Engine uses piece-wise polynomials "
@@ -25,6 +31,33 @@ def scaled(use: Use) -> np.ndarray:
     with np.errstate(all="ignore"):
         bias = np.float32(0) if use.bias is None else value(use.bias)
         return np.asarray(value(use.data) * value(use.scale) + bias)
+
+
+def applied(use: Use) -> np.ndarray:
+    """``op(data * scale + bias)`` as (P, elements) float32.
+
+    Large 16-bit tiles with constant scale and bias look the 65,536 possible results up in a table of the same function.
+    """
+    constants = isinstance(use.scale, (int, float)) and isinstance(use.bias, (int, float, type(None)))
+    if not (constants and use.data.held.itemsize == 2 and use.data.elements * use.data.partitions >= TABLE_FROM):
+        return use.op.f(scaled(use))
+    table = _table(use.op, use.data.held, _bits(use.scale), _bits(0.0 if use.bias is None else use.bias))
+    return table[use.data.raw().view(np.uint16)]
+
+
+def _bits(number: float) -> bytes:
+    """A key that tells 0.0 from -0.0."""
+    return np.float32(number).tobytes()
+
+
+@lru_cache(maxsize=64)
+def _table(op: Any, held: DType, scale: bytes, bias: bytes) -> np.ndarray:
+    """Results for every 16-bit pattern of `held`."""
+    data = to_f32(np.arange(1 << 16, dtype=np.uint16).view(held.carrier), held)
+    with np.errstate(all="ignore"):
+        table = op.f(data * np.frombuffer(scale, np.float32) + np.frombuffer(bias, np.float32))
+    table.setflags(write=False)
+    return table
 
 
 def write_with_sum(use: Use, result: np.ndarray) -> None:

@@ -31,6 +31,10 @@ class Kind:
 
 
 def _numpy_write_back(array: np.ndarray, values: np.ndarray) -> None:
+    if not array.flags.writeable:
+        raise LaunchError(
+            "the kernel stores into a read-only array", got=f"{array.dtype} {array.shape}", expected="a writable array"
+        )
     array[...] = values.view(array.dtype)
 
 

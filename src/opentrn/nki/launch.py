@@ -206,13 +206,14 @@ class _Launch:
 
     # ------------------------------------------------------------- results
     def _result(self, returned: Any) -> Any:
-        if returned is None:
-            if not self._wrote_arguments():
-                raise LaunchError(
-                    f"kernel {self.name} returned nothing and stored into none of its arguments",
-                    hint="return the nl.ndarray(..., buffer=nl.shared_hbm) that holds the result",
-                )
-            return None
+        if not _has_tensor(returned) and not self._wrote_arguments():
+            what = "nothing" if returned is None else "no tensor"
+            raise LaunchError(
+                f"kernel {self.name} returned {what} and stored into none of its arguments",
+                got=repr(returned)[:200],
+                expected="a tensor in nl.shared_hbm",
+                hint="return the nl.ndarray(..., buffer=nl.shared_hbm) that holds the result",
+            )
         return self._convert(returned)
 
     def _wrote_arguments(self) -> bool:
@@ -248,6 +249,12 @@ class _Launch:
             array = array.astype(view.dt.carrier)
         kinds = [a.kind for a in self.arguments.values()]
         return kinds[0].from_numpy(array, view.dt) if kinds else array
+
+
+def _has_tensor(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return any(_has_tensor(item) for item in value)
+    return isinstance(value, View) or (isinstance(value, dict) and _has_tensor(list(value.values())))
 
 
 def _is_all_of(view: View) -> bool:

@@ -64,8 +64,6 @@ class _Meta(type):
 class NKIObject(metaclass=_Meta):
     """Base class of classes that kernels use (nki.language.NKIObject)."""
 
-    __slots__ = ()
-
     def __init__(self, **kwargs: Any) -> None:
         for name, value in kwargs.items():
             object.__setattr__(self, name, value)

@@ -188,17 +188,16 @@ class View:
             byte = self.start_byte
             place = (self.start_partition, byte + (base[1] if base else 0) if psum else byte % 64)
         moves = move and (move.kind, move.step, move.limit, storage.allocation.shape, self._index_facts())
-        facts = (self.shape, self.strides, self.dtype, self.buffer, place, moves, storage.wide)
+        facts = (self.shape, self.strides, self.dtype, self.buffer, place, storage.allocation.manual, moves, storage.wide)
         self.key = _SIGNATURES.setdefault(facts, len(_SIGNATURES))
         return self.key
 
     def _index_facts(self) -> tuple[Any, ...] | None:
-        """What rules look at in the tensor of the run-time index: its form, its start, which of the two are manual."""
+        """What rules look at in the tensor of the run-time index: its form, its start, whether it was placed by hand."""
         index = self.dynamic.index if self.dynamic is not None else None
         if not isinstance(index, View):
             return None
-        manual = index.storage.allocation.manual, self.storage.allocation.manual
-        return index.shape, index.dtype, index.buffer, index.start_partition, manual
+        return index.shape, index.dtype, index.buffer, index.start_partition, index.storage.allocation.manual
 
     # ---------------------------------------------------------------- indexing
     def __getitem__(self, key: Any) -> Self:

@@ -181,7 +181,9 @@ def test_c8_refuses_priority_on_trn2_and_out_of_range():
     refused("dma_transpose", "c8", target="trn3", **CASE, priority=-1)
 
 
-@pytest.mark.parametrize(("shape", "rows"), [((16, 1), 16), ((128, 1), 128), ((64, 1), 48), ((128, 3), 384), ((128, 2), 144)])
+@pytest.mark.parametrize(
+    ("shape", "rows"), [((16, 1), 16), ((128, 1), 128), ((64, 1), 48), ((128, 3), 384), ((128, 2), 144)]
+)
 def test_c9_accepts_columns_of_indices(shape, rows):
     index = RNG.integers(0, 200, shape)
     same(result("dma_transpose", **gathered(index, rows)), ROWS[index.T.flatten()[:rows]].T)

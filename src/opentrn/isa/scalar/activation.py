@@ -7,7 +7,7 @@ from typing import Any
 
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
-from opentrn.isa.activations import DIFFERS, activation_cost, scaled, write_with_sum
+from opentrn.isa.activations import DIFFERS, activation_cost, applied, write_with_sum
 from opentrn.isa.indirection import scatter_places
 from opentrn.isa.rules import column, same_tile
 from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of, scalar_or
@@ -103,7 +103,7 @@ def _(use: Use) -> None:
 
 @activation.meaning
 def _(use: Use) -> None:
-    write_with_sum(use, use.op.f(scaled(use)))
+    write_with_sum(use, applied(use))
 
 
 @activation.native

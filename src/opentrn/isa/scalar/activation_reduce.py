@@ -8,7 +8,7 @@ from typing import Any
 
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
-from opentrn.isa.activations import DIFFERS, activation_cost, scaled, write_with_sum
+from opentrn.isa.activations import DIFFERS, activation_cost, applied, write_with_sum
 from opentrn.isa.indirection import scatter_places
 from opentrn.isa.rules import column, same_tile
 from opentrn.isa.spec import Broken, Cost, Use, instruction, into, of, scalar_or
@@ -69,7 +69,7 @@ def _(use: Use) -> None:
 
 @activation_reduce.meaning
 def _(use: Use) -> None:
-    result = use.op.f(scaled(use))
+    result = applied(use)
     write_with_sum(replace(use, values={**use.values, "reduce_cmd": enums.reduce_cmd.reset_reduce}), result)
 
 

@@ -67,10 +67,10 @@ def _(use: Use) -> None:
 
 @scalar_tensor_tensor.native
 def _(use: Use) -> Native | None:
-    if hasattr(use.operand0, "dtype"):
-        return None  # the opcode takes a vector last, records hold it before operand1
-    ints = (use.op0.code, int(use.reverse0), 0, use.op1.code, int(use.reverse1))
-    return Native("scalar_tensor_tensor", ("dst", "data", "operand1"), ints, (float(np.float32(use.operand0)),))
+    vector = hasattr(use.operand0, "dtype")
+    ints = (use.op0.code, int(use.reverse0), int(vector), use.op1.code, int(use.reverse1))
+    operands = ("dst", "data", "operand0", "operand1") if vector else ("dst", "data", "operand1")
+    return Native("scalar_tensor_tensor", operands, ints, (0.0 if vector else float(np.float32(use.operand0)),))
 
 
 @scalar_tensor_tensor.cost

@@ -107,11 +107,12 @@ def accepts_older(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any
     return wrap
 
 
-def reordered(function: Callable[..., Any], order: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> Callable[..., Any]:
-    """The same function, whose positional arguments first go through `order`."""
+def reordered(function: Callable[..., Any], order: Callable[..., tuple[Any, Any]]) -> Callable[..., Any]:
+    """The same function, whose arguments first go through ``order(args, kwargs)``."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        return function(*order(args), **kwargs)
+        args, kwargs = order(args, kwargs)
+        return function(*args, **kwargs)
 
     return call

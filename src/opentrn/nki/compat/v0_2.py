@@ -10,7 +10,7 @@ from opentrn.nki.compat import Old, deprecated
 from opentrn.program.site import user_site
 from opentrn.program.view import View
 
-__all__ = ["POSITIONAL", "TABLE"]
+__all__ = ["NAMES", "POSITIONAL", "TABLE"]
 
 
 def _no_mask(value: Any) -> None:
@@ -51,27 +51,31 @@ TABLE = (
 )  # fmt: skip
 
 
-def _affine_select(args: tuple[Any, ...]) -> tuple[Any, ...]:
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def _affine_select(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """Before 0.3.0: (dst, pattern, offset, channel_multiplier, on_true_tile, on_false_value, cmp_op, name)."""
-    if len(args) < 5 or isinstance(args[3], View) or not isinstance(args[4], View):
-        return args
+    tile = args[4] if len(args) > 4 else kwargs.get("on_true_tile")
+    if len(args) < 4 or isinstance(args[3], View) or not isinstance(tile, View):
+        return args, kwargs
     deprecated("nisa.affine_select(dst, pattern, offset, ...) is the order of NKI before 0.3.0: write offset=")
-    dst, pattern, offset, multiplier, tile, *rest = args
-    if not rest:
-        return args
-    value, compare, *name = [*rest, "equal"] if len(rest) == 1 else rest
-    return (dst, pattern, multiplier, tile, value, compare, offset, *name)
+    dst, pattern, offset, *rest = args
+    named = dict(zip(("channel_multiplier", "on_true_tile", "on_false_value", "cmp_op", "name"), rest, strict=False))
+    return (dst, pattern), {"offset": offset, **named, **kwargs}
 
 
-def _dma_compute(args: tuple[Any, ...]) -> tuple[Any, ...]:
+def _dma_compute(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """Before 0.3.0: (dst, srcs, scales, reduce_op, name)."""
-    if len(args) < 4 or not isinstance(args[2], (list, tuple)):
-        return args
-    deprecated(
-        "nisa.dma_compute(dst, srcs, scales, reduce_op) is the order of NKI before 0.3.0: scales follows reduce_op"
-    )
-    return (*args[:2], args[3], args[2])
+    if len(args) < 3 or not isinstance(args[2], (list, tuple)):
+        return args, kwargs
+    deprecated("nisa.dma_compute(dst, srcs, scales, ...) is the order of NKI before 0.3.0: scales follows reduce_op")
+    named = dict(zip(("scales", "reduce_op", "name"), args[2:], strict=False))
+    return args[:2], {**named, **kwargs}
 
 
 POSITIONAL = {"affine_select": _affine_select, "dma_compute": _dma_compute}
 """Instructions whose positional arguments changed places."""
+
+NAMES = {"psum_fmax": "psum_bank_fmax", "pmax": "pmax"}
+"""Sizes that stood in `nki.language` itself, and their names in `nl.tile_size`."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import builtins
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opentrn.isa.enums import MemoryRegion
+from opentrn.nki.compat import deprecated
+from opentrn.nki.compat.v0_2 import NAMES
 from opentrn.nki.language import dtypes
 from opentrn.nki.language.constants import shared_constant, shared_identity_matrix
 from opentrn.nki.language.matrix import *  # noqa: F403
@@ -29,6 +31,10 @@ hbm = private_hbm
 range = builtins.range
 bool = bool_  # type: ignore[name-defined]  # noqa: F405
 
-if TYPE_CHECKING:
 
-    def __getattr__(name: str) -> Any: ...
+def __getattr__(name: str) -> Any:
+    """Sizes of older versions; any other name does not exist."""
+    if name not in NAMES:
+        raise AttributeError(f"module 'nki.language' has no attribute {name!r}")
+    deprecated(f"nl.{name} is a spelling of old versions of NKI: write nl.tile_size.{NAMES[name]}")
+    return getattr(tile_size, NAMES[name])

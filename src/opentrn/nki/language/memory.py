@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -171,15 +170,16 @@ def assign(dst: View, value: Any) -> None:
 
 def _number(value: Any, dst: View) -> float | int:
     """A number as memset wants it: int for integer tiles. One with a fraction stays, and memset refuses it."""
-    plain = value.item() if isinstance(value, np.generic) else value
-    if not isinstance(plain, Real):
+    plain: Any = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(plain, (int, float)):
         raise LaunchError("writing into a tensor", site=user_site(2), got=f"{value!r} ({type(value).__name__})"[:200],
                           expected="a tensor of the kernel, or a number")  # fmt: skip
     if dst.dt.is_float:
         return float(plain)
     if dst.dt.kind == "bool":
         return int(bool(plain))
-    return int(plain) if float(plain).is_integer() else float(plain)
+    number = float(plain)
+    return int(plain) if number.is_integer() else number
 
 
 def _fill_hbm(dst: View, number: float | int) -> None:
