@@ -8,10 +8,13 @@ from types import CodeType, FrameType
 
 from opentrn.errors import Site
 
-__all__ = ["OWN", "is_own", "site_of", "user_frame", "user_site"]
+__all__ = ["OWN", "SURFACE", "is_own", "site_of", "user_frame", "user_site"]
 
 OWN = str(Path(__file__).resolve().parent.parent) + "/"
 """The folder of the package; frames in it are opentrn's, except for the kernels that it ships."""
+
+SURFACE = OWN + "nki/"
+"""The only folder from which opentrn itself calls instructions."""
 
 _SHIPPED_KERNELS = (OWN + "kernels/", OWN + "bench/", OWN + "demo/")
 
