@@ -159,7 +159,11 @@ def {name}({signature}, **_older):
 
 
 def _hashable(value: Any) -> Any:
-    return tuple(_hashable(v) for v in value) if isinstance(value, (list, tuple)) else (value.__class__, value or str(value))
+    return (
+        tuple(_hashable(v) for v in value)
+        if isinstance(value, (list, tuple))
+        else (value.__class__, value or str(value))
+    )
 
 
 def _read(value: Any) -> Any:

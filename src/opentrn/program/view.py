@@ -188,7 +188,16 @@ class View:
             byte = self.start_byte
             place = (self.start_partition, byte + (base[1] if base else 0) if psum else byte % 64)
         moves = move and (move.kind, move.step, move.limit, storage.allocation.shape, self._index_facts())
-        facts = (self.shape, self.strides, self.dtype, self.buffer, place, storage.allocation.manual, moves, storage.wide)
+        facts = (
+            self.shape,
+            self.strides,
+            self.dtype,
+            self.buffer,
+            place,
+            storage.allocation.manual,
+            moves,
+            storage.wide,
+        )
         self.key = _SIGNATURES.setdefault(facts, len(_SIGNATURES))
         return self.key
 

@@ -41,7 +41,9 @@ def test_c2_refuses_a_tile():
 
 
 def test_c3_accepts_a_loaded_start():
-    got = call("exponential", target="trn3", **CASE, reduce_res=out((4, 1)), reduce_cmd=CMD.load_reduce, reduce_init=10.0)
+    got = call(
+        "exponential", target="trn3", **CASE, reduce_res=out((4, 1)), reduce_cmd=CMD.load_reduce, reduce_init=10.0
+    )
     assert np.allclose(got["reduce_res"][:, 0], 10 + np.exp(X.astype(np.float64)).sum(1))
 
 
@@ -99,7 +101,9 @@ def test_every_documented_dst_is_rounded_once(dtype):
 def test_dtypes_outside_the_lists_are_refused():
     refused("exponential", "src.dtype", **T3, **{**CASE, "src": sbuf(X, "tfloat32")})
     refused("exponential", "dst.dtype", **T3, **{**CASE, "dst": out((4, 8), "uint32")})
-    refused("exponential", "reduce_res.dtype", **T3, **CASE, reduce_res=out((4, 1), "int8"), reduce_cmd=CMD.reset_reduce)
+    refused(
+        "exponential", "reduce_res.dtype", **T3, **CASE, reduce_res=out((4, 1), "int8"), reduce_cmd=CMD.reset_reduce
+    )
     refused("exponential", "max_value.dtype", **T3, **CASE, max_value=sbuf(X[:, :1], "bfloat16"))
 
 

@@ -84,7 +84,9 @@ def test_c5_refuses_other_fill_values():
 
 
 def test_c6_accepts_a_start():
-    assert np.array_equal(result("range_select", **CASE, range_start=3), select(X, "greater_equal", "less", LOW, HIGH, 3))
+    assert np.array_equal(
+        result("range_select", **CASE, range_start=3), select(X, "greater_equal", "less", LOW, HIGH, 3)
+    )
 
 
 def test_c6_refuses_a_start_beyond_24_bits():
@@ -188,6 +190,7 @@ def test_the_maximum_is_of_unrounded_values():
 
 def test_reduce_cmd_is_honoured_along_a_chain():
     """nki/test/test_nki_isa_range_select.py, example 2: reduce_res only at the end; a reset in between forgets."""
+
     def case(value, command, **more):
         tile = sbuf(np.full((4, 8), value, np.float32))
         return NAME, {"dst": out((4, 8)), "on_true_tile": tile, **EVERYTHING, "reduce_cmd": command, **more}

@@ -80,7 +80,10 @@ def test_meaning_chooses_element_by_element(dtype, kind_of_mask, kind, partition
                on_true=sbuf(values, dtype).seen(w.view), on_false=7.5, reverse_pred=reverse,
                reduce_res=out((partitions, 1)), reduce_cmd=RESET)  # fmt: skip
     flat, flags = (w.look(a).reshape(partitions, -1) for a in (values, mask))
-    want = [[float(v) if bool(f) != reverse else 7.5 for v, f in zip(a, b, strict=True)] for a, b in zip(flat, flags, strict=True)]
+    want = [
+        [float(v) if bool(f) != reverse else 7.5 for v, f in zip(a, b, strict=True)]
+        for a, b in zip(flat, flags, strict=True)
+    ]
     assert got["dst"].tolist() == want
     assert got["reduce_res"][:, 0].tolist() == [max(row) for row in want]
 
@@ -88,7 +91,9 @@ def test_meaning_chooses_element_by_element(dtype, kind_of_mask, kind, partition
 CMD = nisa.reduce_cmd
 
 
-@pytest.mark.parametrize("shapes", [((4, 8), (4, 2, 4), (4, 8)), ((4, 2, 2, 2), (4, 8), (4, 8)), ((4, 8), (4, 8), (4, 2, 2, 2))])
+@pytest.mark.parametrize(
+    "shapes", [((4, 8), (4, 2, 4), (4, 8)), ((4, 2, 2, 2), (4, 8), (4, 8)), ((4, 8), (4, 8), (4, 2, 2, 2))]
+)
 def test_c1_accepts_any_mixture_of_ranks(shapes):
     case = dict(zip(("dst", "predicate", "on_true"), (out((4, 8)), sbuf(MASK), sbuf(X)), strict=True))
     shaped = {key: value.shaped(*shape) for (key, value), shape in zip(case.items(), shapes, strict=True)}
@@ -140,7 +145,10 @@ def test_registers_that_were_never_set_raise():
 def test_a_reset_starts_at_minus_infinity():
     done = chain(
         ("select_reduce", {**CASE, "on_true": sbuf(X + 100), "reduce_cmd": RESET}),
-        ("select_reduce", {**CASE, "on_true": sbuf(X - 50), "on_false": -60.0, "reduce_cmd": RESET, "reduce_res": out((4, 1))}),
+        (
+            "select_reduce",
+            {**CASE, "on_true": sbuf(X - 50), "on_false": -60.0, "reduce_cmd": RESET, "reduce_res": out((4, 1))},
+        ),
     )
     assert np.array_equal(done[1]["reduce_res"][:, 0], np.where(MASK != 0, X - 50, -60).max(1))
 
@@ -150,7 +158,12 @@ def test_the_public_examples():
     smallest = float(np.finfo(np.float32).min)
     half = np.zeros((128, 64), np.uint8)
     half[:64] = 1
-    case = {"dst": out((128, 64)), "predicate": sbuf(half), "on_true": sbuf(np.ones((128, 64), np.float32)), "on_false": smallest}
+    case = {
+        "dst": out((128, 64)),
+        "predicate": sbuf(half),
+        "on_true": sbuf(np.ones((128, 64), np.float32)),
+        "on_false": smallest,
+    }
     want = np.where(half, 1, np.float32(smallest))
     assert np.array_equal(result("select_reduce", **case), want)
     assert np.array_equal(result("select_reduce", **case, reverse_pred=True), want[::-1])

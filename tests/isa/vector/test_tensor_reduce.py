@@ -103,12 +103,16 @@ def test_negate_of_a_bf16_result_rounds_once():
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.sampled_from(sorted(OPS)), st.sampled_from(["float32", "bfloat16"]), st.sampled_from(KINDS), st.integers(1, 70))
+@given(
+    st.sampled_from(sorted(OPS)), st.sampled_from(["float32", "bfloat16"]), st.sampled_from(KINDS), st.integers(1, 70)
+)
 def test_native_equals_meaning(op, dtype, kind, elements):
     w = window(kind, 5, elements)
     data = sbuf(RNG.standard_normal(w.shape), dtype).seen(w.view)
     rank = 2 if kind in ("whole", "late", "stepped") else 3
-    native_equals_meaning("tensor_reduce", dst=out((5, 1), dtype), op=getattr(nl, op), data=data, axis=list(range(1, rank)))
+    native_equals_meaning(
+        "tensor_reduce", dst=out((5, 1), dtype), op=getattr(nl, op), data=data, axis=list(range(1, rank))
+    )
 
 
 def test_c1_refuses_axis_1_of_three_dimensions():
@@ -210,7 +214,9 @@ def test_meaning_of_subtract_is_the_first_less_the_others():
 
 def test_meaning_of_a_broadcast_and_of_late_partitions():
     column, late = (RNG.standard_normal(shape).astype(np.float32) for shape in ((4, 1), (36, 20)))
-    got = result("tensor_reduce", dst=out((4, 1)), op=nl.add, data=psum(column).seen(lambda t: t.broadcast(1, 37)), axis=1)
+    got = result(
+        "tensor_reduce", dst=out((4, 1)), op=nl.add, data=psum(column).seen(lambda t: t.broadcast(1, 37)), axis=1
+    )
     same(got, totals("add", [[x] * 37 for x in column[:, 0].tolist()]))
     got = result("tensor_reduce", dst=out((4, 1)), op=nl.add, data=sbuf(late).seen(lambda t: t[32:36]), axis=1)
     same(got, totals("add", late[32:36].tolist()))
@@ -230,7 +236,9 @@ def test_meaning_leaves_the_gaps_of_a_strided_dst():
 )  # fmt: skip
 def test_native_equals_meaning_for_every_dtype_and_long_groups(op, source, target, count, groups, step, negate, seed):
     data = sbuf(sample(source, (2, groups, count * step), seed), source).seen(lambda t: t[:, :, ::step])
-    native_equals_meaning("tensor_reduce", dst=out((2, groups), target), op=getattr(nl, op), data=data, axis=2, negate=negate)
+    native_equals_meaning(
+        "tensor_reduce", dst=out((2, groups), target), op=getattr(nl, op), data=data, axis=2, negate=negate
+    )
 
 
 def test_the_price_halves_for_bfloat16_sums_only():

@@ -56,7 +56,9 @@ def test_c2_refuses_a_row():
 
 
 def test_c3_accepts_maximum():
-    assert np.array_equal(result("tensor_scalar_cumulative", **{**CASE, "op0": nl.maximum}), np.cumsum(np.maximum(X, 2), 1))
+    assert np.array_equal(
+        result("tensor_scalar_cumulative", **{**CASE, "op0": nl.maximum}), np.cumsum(np.maximum(X, 2), 1)
+    )
 
 
 @pytest.mark.parametrize("op", [nl.bitwise_or, nl.abs, nl.divide])
@@ -65,7 +67,9 @@ def test_c3_refuses_others(op):
 
 
 def test_c4_accepts_minimum():
-    assert np.array_equal(result("tensor_scalar_cumulative", **{**CASE, "op1": nl.minimum}), np.minimum.accumulate(X * 2, 1))
+    assert np.array_equal(
+        result("tensor_scalar_cumulative", **{**CASE, "op1": nl.minimum}), np.minimum.accumulate(X * 2, 1)
+    )
 
 
 def test_c4_refuses_logical_and():
@@ -84,7 +88,11 @@ def test_c5_refuses_load_without_a_value():
 def test_the_register_carries_on_and_is_shared_with_tensor_scalar_reduce():
     @inside
     def _():
-        tile, run, total = nl.full((4, 3), 1.0, nl.float32), nl.ndarray((4, 3), nl.float32), nl.ndarray((4, 1), nl.float32)
+        tile, run, total = (
+            nl.full((4, 3), 1.0, nl.float32),
+            nl.ndarray((4, 3), nl.float32),
+            nl.ndarray((4, 1), nl.float32),
+        )
         nisa.tensor_scalar_cumulative(run, tile, nl.multiply, nl.add, 1.0)
         nisa.tensor_scalar_cumulative(run, tile, nl.multiply, nl.add, 1.0, reduce_cmd=nisa.reduce_cmd.reduce)
         assert run.numpy()[0].tolist() == [4.0, 5.0, 6.0]
@@ -113,7 +121,7 @@ NAME = "tensor_scalar_cumulative"
 
 @pytest.mark.parametrize("key", ["imm0", "imm1"])
 def test_immediate_columns_are_float32(key):
-    """"Must be FP32 datatype" for both."""
+    """ "Must be FP32 datatype" for both."""
     case = {**CASE, "imm1": 1.0, "reduce_cmd": CMD.load_reduce}
     refused(NAME, f"{key}.dtype", **{**case, key: sbuf(np.ones((4, 1)), "bfloat16")})
     call(NAME, **{**case, key: sbuf(np.ones((4, 1)), "float32")})
@@ -152,7 +160,13 @@ def test_c6_refuses_indices_elsewhere():
 def test_the_public_examples_of_load_reduce(op1, value):
     """nki/test/test_nki_isa_tensor_scalar_cumulative.py: (1 + imm0) accumulated from imm1, both columns or numbers."""
     imm0, imm1 = np.ones((128, 1), np.float32), np.full((128, 1), value, np.float32)
-    case = {"dst": out((128, 64)), "src": sbuf(ONES), "op0": nl.add, "op1": getattr(nl, op1), "reduce_cmd": CMD.load_reduce}
+    case = {
+        "dst": out((128, 64)),
+        "src": sbuf(ONES),
+        "op0": nl.add,
+        "op1": getattr(nl, op1),
+        "reduce_cmd": CMD.load_reduce,
+    }
     want = loop(ONES[:1], "add", 1.0, op1, value)[0]
     assert (result(NAME, **case, imm0=sbuf(imm0), imm1=sbuf(imm1)) == want).all()
     assert (result(NAME, **case, imm0=np.float32(1), imm1=np.float32(value)) == want).all()

@@ -24,7 +24,14 @@ from opentrn.machine.chip import load_chip
 
 RNG = np.random.default_rng(5)
 X = RNG.standard_normal((4, 9)).astype(np.float32)
-CASE = {"dst": out((4, 9)), "data": sbuf(X), "op0": nl.multiply, "operand0": 2.0, "reduce_op": nl.add, "reduce_res": out((4, 1))}
+CASE = {
+    "dst": out((4, 9)),
+    "data": sbuf(X),
+    "op0": nl.multiply,
+    "operand0": 2.0,
+    "reduce_op": nl.add,
+    "reduce_res": out((4, 1)),
+}
 
 
 def test_c1_accepts_other_ranks():
@@ -58,7 +65,9 @@ def test_c3_refuses_bitvec_and_missing_operands():
 @pytest.mark.parametrize("op", [nl.add, nl.multiply, nl.max, nl.min])
 def test_c4_accepts_four_reductions(op):
     got = call("tensor_scalar_reduce", **{**CASE, "reduce_op": op})["reduce_res"][:, 0]
-    name = {"max": "max", "min": "min", "add": "sum", "multiply": "prod"}[getattr(op, "nki_op", op.__name__)[:8].removesuffix("imum")]
+    name = {"max": "max", "min": "min", "add": "sum", "multiply": "prod"}[
+        getattr(op, "nki_op", op.__name__)[:8].removesuffix("imum")
+    ]
     assert np.allclose(got, getattr(np, name)(X.astype(np.float64) * 2, axis=1), rtol=1e-5)
 
 
@@ -186,7 +195,9 @@ def test_c7_refuses_indices_elsewhere():
 def test_registers_start_at_the_documented_identity(op):
     """A reset accumulator leaves the reduction as it is, also where every element lies on one side of zero."""
     for value in (-3.0, 3.0):
-        got = call("tensor_scalar_reduce", **{**CASE, "data": ones(value), "operand0": 1.0, "reduce_op": getattr(nl, op)})
+        got = call(
+            "tensor_scalar_reduce", **{**CASE, "data": ones(value), "operand0": 1.0, "reduce_op": getattr(nl, op)}
+        )
         want = {"add": 9 * value, "multiply": value**9}.get(op, value)
         assert got["reduce_res"].tolist() == [[want]] * 4
 
@@ -280,7 +291,9 @@ def test_meaning_is_bit_exact_in_the_fixed_order(op, reduction, source, targets,
                reduce_res_negate=negate)  # fmt: skip
     rows = [[BINARY[op](v, s) for v in row] for row, s in zip(seen(data), scale[:, 0].tolist(), strict=True)]
     same(got["dst"], rounded(rows, targets[0]))
-    reduced = [[BINARY[reduction](START[reduction], t) * (-1.0 if negate else 1.0)] for t in totals(reduction, rows)[:, 0]]
+    reduced = [
+        [BINARY[reduction](START[reduction], t) * (-1.0 if negate else 1.0)] for t in totals(reduction, rows)[:, 0]
+    ]
     same(got["reduce_res"], rounded(reduced, targets[1]))
 
 

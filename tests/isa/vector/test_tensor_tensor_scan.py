@@ -58,7 +58,9 @@ def test_c2_refuses_a_row():
 
 
 def test_c3_accepts_one_input_in_psum():
-    assert np.array_equal(result("tensor_tensor_scan", **{**CASE, "data0": psum(X)}), result("tensor_tensor_scan", **CASE))
+    assert np.array_equal(
+        result("tensor_tensor_scan", **{**CASE, "data0": psum(X)}), result("tensor_tensor_scan", **CASE)
+    )
 
 
 def test_c3_refuses_both_in_psum():
@@ -91,7 +93,12 @@ def test_meaning_is_the_documented_recurrence(op0, op1, reverse0, reverse1, dtyp
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.sampled_from(sorted(PYTHON)), st.sampled_from(sorted(PYTHON)), st.sampled_from(["float32", "bfloat16"]), st.booleans())
+@given(
+    st.sampled_from(sorted(PYTHON)),
+    st.sampled_from(sorted(PYTHON)),
+    st.sampled_from(["float32", "bfloat16"]),
+    st.booleans(),
+)
 def test_native_equals_meaning(op0, op1, dtype, column):
     left, right = (sbuf(RNG.standard_normal((6, 33)), dtype) for _ in range(2))
     initial = sbuf(RNG.standard_normal((6, 1)).astype(np.float32)) if column else 0.25
@@ -101,7 +108,9 @@ def test_native_equals_meaning(op0, op1, dtype, column):
 
 @pytest.mark.parametrize("number", [2, np.float32(2), np.int32(2), 2.0])
 def test_c2_accepts_every_kind_of_number(number):
-    assert np.array_equal(result("tensor_tensor_scan", **{**CASE, "initial": number}), scan(X, Y, [2] * 4, "multiply", "add"))
+    assert np.array_equal(
+        result("tensor_tensor_scan", **{**CASE, "initial": number}), scan(X, Y, [2] * 4, "multiply", "add")
+    )
 
 
 def test_c2_accepts_the_last_column_of_a_tile():
@@ -159,7 +168,9 @@ def test_dst_may_alias_an_input(key):
 def test_the_state_is_not_rounded_to_dst():
     """Steps of a quarter would all be lost if the state were an int8."""
     ones, quarters = np.ones((1, 8), np.float32), np.full((1, 8), 0.25, np.float32)
-    got = result("tensor_tensor_scan", **{**CASE, "dst": out((1, 8), "int8"), "data0": sbuf(ones), "data1": sbuf(quarters)})
+    got = result(
+        "tensor_tensor_scan", **{**CASE, "dst": out((1, 8), "int8"), "data0": sbuf(ones), "data1": sbuf(quarters)}
+    )
     assert got.tolist() == [[0, 0, 1, 1, 1, 2, 2, 2]]
 
 

@@ -62,7 +62,9 @@ def _(use: Use) -> Cost:
     return Cost("vector", cycles / chip.engines.vector.clock_hz * 1e9, table.fixed_ns, tiers)
 
 
-bn_aggr.differ("The variance is about the combined mean, in opentrn's fixed order of 16 lanes; the order is not public.")
+bn_aggr.differ(
+    "The variance is about the combined mean, in opentrn's fixed order of 16 lanes; the order is not public."
+)
 
 
 @bn_aggr.shown

@@ -20,7 +20,17 @@ from opentrn.numerics import alu
 
 COMMANDS = (enums.reduce_cmd.reset_reduce, enums.reduce_cmd.reduce, enums.reduce_cmd.load_reduce)
 FP32 = frozenset({"float32"})
-STREAMED = FP32 | {"bfloat16", "float16", "float8_e4m3", "float8_e5m2", "float8_e4m3fn", "uint8", "uint16", "int8", "int16"}
+STREAMED = FP32 | {
+    "bfloat16",
+    "float16",
+    "float8_e4m3",
+    "float8_e5m2",
+    "float8_e4m3fn",
+    "uint8",
+    "uint16",
+    "int8",
+    "int16",
+}
 
 
 @instruction(
@@ -72,7 +82,9 @@ def _(use: Use) -> None:
         raise Broken("load_reduce without imm1", "imm1")
 
 
-@tensor_scalar_cumulative.rule("c6", "documented", "indices of hand-placed indirect views start on quadrants, beside their data")
+@tensor_scalar_cumulative.rule(
+    "c6", "documented", "indices of hand-placed indirect views start on quadrants, beside their data"
+)
 def _(use: Use) -> None:
     indices_beside(use.dst, use.src)
 

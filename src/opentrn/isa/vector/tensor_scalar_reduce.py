@@ -108,7 +108,9 @@ def _(use: Use) -> None:
         )
 
 
-@tensor_scalar_reduce.rule("c7", "documented", "indices of hand-placed indirect views start on quadrants, beside their data")
+@tensor_scalar_reduce.rule(
+    "c7", "documented", "indices of hand-placed indirect views start on quadrants, beside their data"
+)
 def _(use: Use) -> None:
     indices_beside(use.dst, use.data)
 
