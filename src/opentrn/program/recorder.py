@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
-from opentrn.errors import LaunchError
+from opentrn.errors import LaunchError, OpentrnError
 from opentrn.isa.spec import Instruction, Use
 from opentrn.program.site import OWN, SURFACE, user_frame, user_site
 from opentrn.program.step import Step, prepare
@@ -115,7 +115,10 @@ def _slow(instruction: Instruction, key_of: Callable[..., Any], arguments: dict[
     key = _key(key_of, arguments)
     step = recorder.steps.get(key) if key is not None else None
     if step is None:
-        step = prepare(instruction, arguments, recorder.chip, user_site(2), recorder.plan)
+        try:
+            step = prepare(instruction, arguments, recorder.chip, user_site(2), recorder.plan)
+        except OpentrnError as error:
+            raise error from None  # the reader need not know that it was looked up before it was checked
         if key is not None:
             recorder.steps[key] = step
     return step
