@@ -469,3 +469,15 @@ def test_a_register_without_value():
 def test_wrong_arguments_are_the_functions_own_type_error():
     with pytest.raises(TypeError, match="plus_one"):
         nki.jit(plus_one)(X, X)
+
+
+def test_results_that_were_written_in_part_are_named():
+    def kernel(x):
+        out = nl.ndarray((4, 4), dtype=x.dtype, buffer=nl.shared_hbm)
+        nisa.dma_copy(dst=out[0:2], src=x[0:2])
+        return out
+
+    with pytest.warns(UserWarning, match="8 of 16 elements"):
+        report = opentrn.run(kernel)(np.ones((4, 4), np.float32))
+    assert np.isnan(report.results[2:]).all() and (report.results[:2] == 1).all()
+    assert "never written" in str(report.warnings[0])

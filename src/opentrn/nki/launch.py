@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from opentrn.errors import LaunchError, OpentrnError
+from opentrn.errors import LaunchError, MemoryFault, OpentrnError
 from opentrn.execute import access
 from opentrn.execute.block import wrap_block
 from opentrn.execute.core import Core
@@ -20,6 +20,7 @@ from opentrn.isa.enums import MemoryRegion
 from opentrn.machine.chip import Chip, load_chip
 from opentrn.nki import settings
 from opentrn.nki.arrays import Kind, kind_of
+from opentrn.nki.notices import notice
 from opentrn.nki.objects import NKIObject
 from opentrn.nki.tensor import NkiTensor
 from opentrn.numerics.dtypes import DTYPES
@@ -245,10 +246,25 @@ class _Launch:
             window = access.shadow_of(view) if view.block.state else np.zeros(view.shape, np.uint8)
             missing = (window != 1).reshape((*view.shape, -1)).any(-1)
             array[missing] = sentinel(DTYPES["float32"] if array.dtype != view.dt.carrier else view.dt)
+            self._warn_unwritten(view, missing)
         if array.dtype != view.dt.carrier:
             array = array.astype(view.dt.carrier)
         kinds = [a.kind for a in self.arguments.values()]
         return kinds[0].from_numpy(array, view.dt) if kinds else array
+
+
+    def _warn_unwritten(self, view: View, missing: np.ndarray) -> None:
+        """The caller may know that part of a result means nothing, so this is no error."""
+        fault = MemoryFault(
+            f"kernel {self.name} returned elements that were never written",
+            kind="uninitialised",
+            site=view.storage.allocation.site,
+            got=f"{int(missing.sum())} of {missing.size} elements of {view.storage.allocation}",
+            expected="every element of a result written",
+            hint="they are shown as NaN, in integers as 4",
+        )
+        self.cores[0].warnings.append(fault)
+        notice(str(fault), UserWarning)
 
 
 def _has_tensor(value: Any) -> bool:
