@@ -252,7 +252,6 @@ class _Launch:
         kinds = [a.kind for a in self.arguments.values()]
         return kinds[0].from_numpy(array, view.dt) if kinds else array
 
-
     def _warn_unwritten(self, view: View, missing: np.ndarray) -> None:
         """The caller may know that part of a result means nothing, so this is no error."""
         fault = MemoryFault(

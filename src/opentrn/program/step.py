@@ -21,6 +21,8 @@ from opentrn.program.view import View
 
 __all__ = ["Step", "prepare"]
 
+_MOVES = "nisa.tensor_copy moves values between SBUF and PSUM, nisa.dma_copy from and to HBM"
+
 
 @dataclass(slots=True, eq=False)
 class Step:
@@ -101,7 +103,9 @@ def prepare(
             raise broken(f"{name}.value", why, f"{name} must be {attribute.text}") from None
     use = Use(instruction, values, chip)
     for label, got, expected in common(use):
-        raise broken(label, Broken(got, expected), f"{label.split('.')[0]} is not allowed here")
+        name, _, fact = label.partition(".")
+        hint = _MOVES if fact == "memory" else None
+        raise broken(label, Broken(got, expected, hint), f"the {fact} of {name} is not allowed" if fact else "not on this chip")
     use.engine = _engine(use, asked, broken)
     for rule in instruction.rules:
         try:
