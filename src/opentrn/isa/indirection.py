@@ -1,7 +1,7 @@
 """Where the indices of tensor indirection have to sit when tensors are placed by hand.
 
-Sources: "Tensor indirection" of nisa.activation, nisa.nc_matmul and their like (SDK 2.32). Tensors without an address
-are the allocator's to place, so these conditions then hold by construction.
+Sources: "Tensor indirection" of nisa.activation, nisa.nc_matmul, nisa.tensor_copy and their like (SDK 2.32). Tensors without an
+address are the allocator's to place, so these conditions then hold by construction.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from opentrn.isa.enums import MemoryRegion
 from opentrn.isa.spec import Broken, Tile
 
-__all__ = ["index_of", "indices_start_on_quadrants", "same_start", "scatter_places"]
+__all__ = ["index_of", "indices_beside", "indices_start_on_quadrants", "same_start", "scatter_places"]
 
 QUADRANT = 32
 
@@ -38,14 +38,19 @@ def same_start(first: Any, second: Any, what: str) -> None:
         )
 
 
-def scatter_places(dst: Tile, data: Tile) -> None:
-    """The Scalar Engine's conditions on an indirect `dst` or `data`."""
-    to, source = index_of(dst), index_of(data)
-    if to is not None and dst.buffer is MemoryRegion.psum:
-        raise Broken("an indirect dst in PSUM", "an indirect dst in SBUF")
+def indices_beside(dst: Tile, data: Tile) -> None:
+    """Indices start on quadrants, that of `data` where `data` starts, that of `dst` beside what lies in SBUF of `data`."""
     indices_start_on_quadrants(dst, data)
+    to, source = index_of(dst), index_of(data)
     if source is not None:
-        same_start(data, source, "data and its index")
+        same_start(data, source, "an operand and its index")
     beside = data if data.buffer is MemoryRegion.sbuf else source
     if to is not None and beside is not None:
-        same_start(to, beside, "dst's index and data")
+        same_start(to, beside, "dst's index and the input (or its index)")
+
+
+def scatter_places(dst: Tile, data: Tile) -> None:
+    """The Scalar Engine's conditions on an indirect `dst` or `data`: also no scatter into PSUM."""
+    if index_of(dst) is not None and dst.buffer is MemoryRegion.psum:
+        raise Broken("an indirect dst in PSUM", "an indirect dst in SBUF")
+    indices_beside(dst, data)

@@ -105,7 +105,9 @@ def prepare(
     for label, got, expected in common(use):
         name, _, fact = label.partition(".")
         hint = _MOVES if fact == "memory" else None
-        raise broken(label, Broken(got, expected, hint), f"the {fact} of {name} is not allowed" if fact else "not on this chip")
+        raise broken(
+            label, Broken(got, expected, hint), f"the {fact} of {name} is not allowed" if fact else "not on this chip"
+        )
     use.engine = _engine(use, asked, broken)
     for rule in instruction.rules:
         try:

@@ -8,8 +8,8 @@ from typing import Any
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.accumulators import accumulate
+from opentrn.isa.indirection import indices_beside
 from opentrn.isa.meanings import value
-from opentrn.isa.placed import indices_beside
 from opentrn.isa.rules import column, same_tile
 from opentrn.isa.spec import Broken, Cost, Use, instruction, into, of, scalar_or
 from opentrn.numerics.activations import ACTIVATIONS

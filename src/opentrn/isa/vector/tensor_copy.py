@@ -7,7 +7,7 @@ from typing import Any
 
 from opentrn.isa import enums
 from opentrn.isa.costs import gpsimd_cost, in_psum, scalar_cost, vector_copy_rate, vector_cost
-from opentrn.isa.placed import indices_beside
+from opentrn.isa.indirection import indices_beside
 from opentrn.isa.rules import same_tile
 from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of
 

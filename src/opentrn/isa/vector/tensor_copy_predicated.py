@@ -11,7 +11,7 @@ import numpy as np
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.costs import vector_cost
-from opentrn.isa.placed import indices_beside
+from opentrn.isa.indirection import indices_beside
 from opentrn.isa.rules import not_both_psum, same_dtype, same_tile
 from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of, scalar_or
 

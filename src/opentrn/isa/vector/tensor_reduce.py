@@ -11,8 +11,8 @@ import numpy as np
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.costs import vector_cost
+from opentrn.isa.indirection import indices_beside
 from opentrn.isa.operators import FOLDED, bitvec_needs_integers, fold, is_bitvec
-from opentrn.isa.placed import indices_beside
 from opentrn.isa.rules import same_partitions
 from opentrn.isa.spec import Attribute, Broken, Cost, Native, Use, instruction, into, of
 from opentrn.numerics import alu

@@ -10,9 +10,9 @@ import numpy as np
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.costs import gpsimd_cost, in_psum, scalar_cost, tensor_scalar_rate, vector_cost
+from opentrn.isa.indirection import indices_beside
 from opentrn.isa.meanings import value
 from opentrn.isa.operators import UNARY, bitvec_needs_integers, is_bitvec, on_hardware, operand_bits, reversed_apply
-from opentrn.isa.placed import indices_beside
 from opentrn.isa.rules import bits_of, column, same_tile
 from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of, scalar_or
 

@@ -11,9 +11,9 @@ from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.accumulators import accumulate, start_of
 from opentrn.isa.costs import vector_cost
+from opentrn.isa.indirection import indices_beside
 from opentrn.isa.meanings import value
 from opentrn.isa.operators import arithmetic_only, binary_only, on_hardware
-from opentrn.isa.placed import indices_beside
 from opentrn.isa.rules import column, same_tile
 from opentrn.isa.spec import Broken, Cost, Use, instruction, into, of, scalar_or
 from opentrn.numerics import alu

@@ -8,6 +8,7 @@ from typing import Any
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.costs import gpsimd_cost, in_psum, tensor_tensor_rate, vector_cost
+from opentrn.isa.indirection import indices_beside
 from opentrn.isa.operators import (
     TRN3_OPS,
     binary_only,
@@ -16,7 +17,6 @@ from opentrn.isa.operators import (
     is_bitvec,
     on_hardware,
 )
-from opentrn.isa.placed import indices_beside
 from opentrn.isa.rules import not_both_psum, same_tile
 from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of
 from opentrn.numerics import alu
