@@ -156,7 +156,7 @@ def test_dtypes_that_are_none(dtype: Any) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    [float("nan"), 1.0, "1", (0, 9), (4, 0), (slice(0, 5), 0), (slice(2, 2), 0), (0, 0, 0), (slice(None, None, -1), 0)],
+    [float("nan"), 1.0, "1", (0, 9), (4, 0), (slice(0, 5), 0), (slice(3, 2), 0), (0, 0, 0), (slice(None, None, -1), 0)],
 )
 def test_indices_that_are_none(key: Any) -> None:
     error = None
@@ -167,6 +167,16 @@ def test_indices_that_are_none(key: Any) -> None:
         assert (error.site and error.site.file) == __file__
         assert error.got
         assert error.expected
+
+
+def test_empty_tiles_do_not_exist_and_empty_views_of_hbm_are_good_for_nothing() -> None:
+    with pytest.raises(ViewError, match="or empty"):
+        inside(lambda: tile(X, nl.sbuf)[2:2, 0])
+    assert inside(lambda: tile(X, nl.private_hbm)[2:2].shape) == (0, *X.shape[1:])
+    with pytest.raises(OpentrnError):
+        inside(lambda: nl.load(tile(X, nl.private_hbm)[2:2]))
+    with pytest.raises(RuleError, match=r"src\.size|dst\.size"):
+        inside(lambda: nisa.dma_copy(dst=tile(X, nl.private_hbm)[2:2], src=tile(X, nl.private_hbm)[2:2]))
 
 
 def test_a_run_time_index_must_be_an_integer() -> None:

@@ -98,6 +98,8 @@ def _extent(use: Use) -> Iterable[tuple[str, str, Any]]:
     pmax = use.chip.limits.pmax
     compute = engine.dma not in use.instruction.engines
     for name, tile in use.tensors():
+        if 0 in tile.shape:
+            yield f"{name}.size", f"shape {tile.shape}", "at least one element"
         if not tile.buffer.on_chip:
             continue
         if tile.partitions > pmax:

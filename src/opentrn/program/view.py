@@ -237,7 +237,8 @@ class View:
             stop += size
         if step < 1:
             raise _fail(f"slice step on dimension {dim}", got=f"step {step}", expected="a positive step")
-        if not 0 <= start < stop <= size:
+        # a core that gets no share of the work makes an empty view of HBM; no instruction takes it
+        if not 0 <= start <= stop <= size or (start == stop and self.buffer.on_chip):
             what = f"slice [{start}:{stop}] is outside dimension {dim}, or empty"
             raise _fail(
                 what,
