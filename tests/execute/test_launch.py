@@ -151,6 +151,8 @@ def test_arrays_that_are_no_tensors(bad):
     with pytest.raises(TypeError) as caught:
         run(plus_one, bad)
     assert "argument array" in str(caught.value) or "NKI data type" in str(caught.value)
+    assert caught.value.site is not None
+    assert caught.value.site.file == __file__
 
 
 # ------------------------------------------------------------------ torch
@@ -240,6 +242,12 @@ def test_jax_arrays_stay_as_they_are_and_stores_come_back_as_a_result():
     assert got is not x
     assert np.array_equal(np.asarray(got), np.ones((2, 4)))
     assert np.array_equal(np.asarray(x), np.zeros((2, 4)))
+
+
+def test_stores_that_only_a_jax_array_would_see_are_refused():
+    jax = pytest.importorskip("jax")
+    with pytest.raises(LaunchError, match="stored into none of its arguments"):
+        run(add_one, jax.numpy.zeros((2, 4)))
 
 
 # ------------------------------------------------------------------ other arguments and results

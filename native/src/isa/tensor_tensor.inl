@@ -6,16 +6,6 @@ namespace tensor_tensor {
 using Fused = void (*)(const uint8_t* left, const uint8_t* right, uint8_t* target, int64_t count);
 typedef uint32_t Pair __attribute__((aligned(2), may_alias));
 
-// Rounded to nearest even, in the upper half. A NaN that comes of bfloat16 numbers has no lower half, so it stays one.
-OPENTRN_INLINE uint32_t nearest_bfloat16(float value) {
-    uint32_t u = bits_of(value);
-    return u + ((u & 0x10000u) ? 0x8000u : 0x7fffu);
-}
-
-OPENTRN_INLINE uint32_t one_nan(uint32_t u) {
-    return (u & 0x7fffffffu) > 0x7f800000u ? (u & 0x80000000u) | 0x7fc00000u : u;
-}
-
 template <Alu op> void fuse(const uint8_t* left, const uint8_t* right, uint8_t* target, int64_t count) {
     using Codec = OPENTRN_LEVEL::Codec<DType::bfloat16>;
     auto *a = reinterpret_cast<const Pair*>(left), *b = reinterpret_cast<const Pair*>(right);
@@ -30,11 +20,12 @@ template <Alu op> void fuse(const uint8_t* left, const uint8_t* right, uint8_t* 
             uint32_t x = a[i], y = b[i];
             float first = OPENTRN_LEVEL::apply<op>(float_of(x << 16), float_of(y << 16));
             float second = OPENTRN_LEVEL::apply<op>(float_of(x & upper), float_of(y & upper));
-            to[i] = (nearest_bfloat16(first) >> 16) | (nearest_bfloat16(second) & upper);
+            // a NaN that comes of bfloat16 numbers has no lower half, so it stays one
+            to[i] = (nearest<16>(bits_of(first)) >> 16) | (nearest<16>(bits_of(second)) & upper);
             any_nan |= __builtin_isunordered(first, second) ? 1u : 0u;
         }
         if (any_nan) {
-            for (int64_t i = begin; i < end; i++) to[i] = one_nan(to[i] << 16) >> 16 | one_nan(to[i] & upper);
+            for (int64_t i = begin; i < end; i++) to[i] = one_nan(to[i] << 16, to[i] << 16) >> 16 | one_nan(to[i] & upper, to[i] & upper);
         }
     }
     if (count % 2) {

@@ -38,11 +38,20 @@ template <int exponent_bits, int mantissa_bits, bool finite_only> struct Miniflo
     }
 };
 
+// The bits above the dropped ones are rounded to nearest even; the dropped ones hold what is left of them.
+template <int dropped_bits> OPENTRN_INLINE uint32_t nearest(uint32_t u) {
+    constexpr uint32_t half = 1u << (dropped_bits - 1);
+    return u + pick((u & (half << 1)) != 0, half, half - 1);
+}
+
+// A NaN as the one of its sign.
+OPENTRN_INLINE uint32_t one_nan(uint32_t u, uint32_t otherwise) {
+    return pick((u & 0x7fffffffu) > 0x7f800000u, (u & 0x80000000u) | 0x7fc00000u, otherwise);
+}
+
 template <int dropped_bits> OPENTRN_INLINE uint32_t round_mantissa(float value) {
     uint32_t u = bits_of(value);
-    uint32_t rounded = (u + ((1u << (dropped_bits - 1)) - 1) + ((u >> dropped_bits) & 1)) >> dropped_bits
-                                                                                                 << dropped_bits;
-    return pick((u & 0x7fffffffu) > 0x7f800000u, (u & 0x80000000u) | 0x7fc00000u, rounded);
+    return one_nan(u, nearest<dropped_bits>(u) >> dropped_bits << dropped_bits);
 }
 
 // To nearest even, saturating, NaN to 0. `above` is the first float that is too large.

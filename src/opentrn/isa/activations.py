@@ -28,9 +28,8 @@ DIFFERS = (
 
 def scaled(use: Use) -> np.ndarray:
     """``data * scale + bias`` as (P, elements) float32, rounded after each of the two steps."""
-    with np.errstate(all="ignore"):
-        bias = np.float32(0) if use.bias is None else value(use.bias)
-        return np.asarray(value(use.data) * value(use.scale) + bias)
+    bias = np.float32(0) if use.bias is None else value(use.bias)
+    return np.asarray(value(use.data) * value(use.scale) + bias)
 
 
 def applied(use: Use) -> np.ndarray:
@@ -54,8 +53,7 @@ def _bits(number: float) -> bytes:
 def _table(op: Any, held: DType, scale: bytes, bias: bytes) -> np.ndarray:
     """Results for every 16-bit pattern of `held`."""
     data = to_f32(np.arange(1 << 16, dtype=np.uint16).view(held.carrier), held)
-    with np.errstate(all="ignore"):
-        table = op.f(data * np.frombuffer(scale, np.float32) + np.frombuffer(bias, np.float32))
+    table = op.f(data * np.frombuffer(scale, np.float32) + np.frombuffer(bias, np.float32))
     table.setflags(write=False)
     return table
 

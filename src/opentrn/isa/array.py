@@ -80,14 +80,13 @@ def accumulate_into(dst: Any, stationary: np.ndarray, moving: np.ndarray, accumu
 
     None decides per element: added to where something was written, written elsewhere.
     """
-    with np.errstate(all="ignore"):
-        product, written = stationary.T @ moving, _written(dst)
-        if accumulate is False or (accumulate is None and not written.any()):
-            dst.store(product)
-        elif accumulate is None and not written.all():
-            dst.store(np.where(written, _peek(dst) + product, product))
-        else:
-            dst.store(dst.f32() + product)  # accumulate=True on PSUM that nothing wrote is an uninitialised read
+    product, written = stationary.T @ moving, _written(dst)
+    if accumulate is False or (accumulate is None and not written.any()):
+        dst.store(product)
+    elif accumulate is None and not written.all():
+        dst.store(np.where(written, _peek(dst) + product, product))
+    else:
+        dst.store(dst.f32() + product)  # accumulate=True on PSUM that nothing wrote is an uninitialised read
 
 
 def _rate(use: Use, dtype: str) -> str:

@@ -12,7 +12,13 @@ from opentrn.isa.enums import engine
 from opentrn.isa.spec import Cost, Use
 from opentrn.numerics.rng import WORDS, Lfsr, Xorwow
 
-__all__ = ["draw", "generator", "lanes", "random_cost", "seeded", "state_cost", "state_words"]
+__all__ = ["STATE_ORDER", "draw", "generator", "lanes", "random_cost", "seeded", "state_cost", "state_words"]
+
+STATE_ORDER = (
+    "A state is Marsaglia's x, y, z, w, v and counter d, in this order, the Vector Engine's four states one after the "
+    "other; the order of the hardware's words is not public."
+)
+"""What may differ in the states that rand_get_state and rand_set_state move."""
 
 POWER_UP = 1
 """Seed before any instruction seeds a generator (not public)."""

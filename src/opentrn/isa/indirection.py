@@ -11,7 +11,7 @@ from typing import Any
 from opentrn.isa.enums import MemoryRegion
 from opentrn.isa.spec import Broken, Tile
 
-__all__ = ["index_of", "indices_beside", "indices_start_on_quadrants", "same_start", "scatter_places"]
+__all__ = ["index_of", "indices_beside", "indices_beside_operands", "scatter_places"]
 
 QUADRANT = 32
 
@@ -47,6 +47,16 @@ def indices_beside(dst: Tile, data: Tile) -> None:
     beside = data if data.buffer is MemoryRegion.sbuf else source
     if to is not None and beside is not None:
         same_start(to, beside, "dst's index and the input (or its index)")
+
+
+def indices_beside_operands(dst: Tile, stationary: Tile, moving: Tile) -> None:
+    """The Tensor Engine's conditions: indices start on quadrants, each beside its operand, dst's beside stationary."""
+    indices_start_on_quadrants(dst, stationary, moving)
+    for operand in (stationary, moving):
+        if index_of(operand) is not None:
+            same_start(operand, index_of(operand), "an operand and its index")
+    if index_of(dst) is not None:
+        same_start(index_of(dst), stationary, "dst's index and stationary")
 
 
 def scatter_places(dst: Tile, data: Tile) -> None:

@@ -78,8 +78,7 @@ def dequantised(data: Any, scale: Any) -> np.ndarray:
         raise KernelError(f"{data.name} and {scale.name} use different indices", expected="the same index for both")
     values = mx.unpack_f32(data.raw(), data.held).reshape(data.partitions, -1, 4)
     factors = np.repeat(_factors(scale, scale_rows(data.partitions)), 8, 0)
-    with np.errstate(all="ignore"):
-        return (values * factors[:, :, None]).transpose(0, 2, 1).reshape(data.partitions * 4, -1)
+    return (values * factors[:, :, None]).transpose(0, 2, 1).reshape(data.partitions * 4, -1)
 
 
 def store_scales(scale: Any, codes: np.ndarray, rows: np.ndarray) -> None:

@@ -14,6 +14,7 @@ from opentrn.numerics.alu import AluOp
 __all__ = [
     "FOLDED",
     "TRN3_OPS",
+    "TRN3_SCALAR_OPS",
     "UNARY",
     "arithmetic_only",
     "binary_only",
@@ -23,11 +24,16 @@ __all__ = [
     "is_bitvec",
     "on_hardware",
     "operand_bits",
+    "operand_given",
     "reversed_apply",
+    "scalar_op0_exists",
 ]  # fmt: skip
 
 TRN3_OPS = frozenset({"abs_max", "abs_min"})
 """Operators that exist from NeuronCore-v4 on (nl.abs_max, nl.abs_min, SDK 2.32)."""
+
+TRN3_SCALAR_OPS = frozenset({"square", "relu"})
+"""Operators that tensor_scalar and its like take from NeuronCore-v4 on, as op0 (NKI 0.4.0 release notes)."""
 
 FOLDED = frozenset({"add", "multiply", "maximum", "minimum"})
 """Reductions that have a neutral element to pad with, and a fixed order (`fold`)."""
@@ -61,6 +67,20 @@ def arithmetic_only(*ops: AluOp | None) -> None:
     for op in ops:
         if is_bitvec(op):
             raise Broken(f"nl.{op.name}", "an arithmetic operator")  # type: ignore[union-attr]
+
+
+def operand_given(op: AluOp, operand: Any) -> None:
+    """A unary operator takes None or 0, every other an operand."""
+    if op.name in UNARY and not (operand is None or (isinstance(operand, (int, float)) and operand == 0)):
+        raise Broken(f"nl.{op.name} with operand {operand}", "None or 0")
+    if op.name not in UNARY and operand is None:
+        raise Broken(f"nl.{op.name} without an operand", "a number or a (P, 1) tile")
+
+
+def scalar_op0_exists(use: Use) -> None:
+    """``op0`` of one input is square or relu only on NeuronCore-v4 (NKI 0.4.0 release notes)."""
+    if use.op0.name in TRN3_SCALAR_OPS and use.chip.nc_version < 4:
+        raise Broken(f"nl.{use.op0.name} on {use.chip.name}", "trn3 or newer", "nisa.activation has it on every chip")
 
 
 def bitvec_needs_integers(op: AluOp | None, *tiles: Any) -> None:

@@ -213,12 +213,12 @@ class _Launch:
                 f"kernel {self.name} returned {what} and stored into none of its arguments",
                 got=repr(returned)[:200],
                 expected="a tensor in nl.shared_hbm",
-                hint="return the nl.ndarray(..., buffer=nl.shared_hbm) that holds the result",
+                hint="return the nl.ndarray(..., buffer=nl.shared_hbm) that holds the result; jax arrays never change",
             )
         return self._convert(returned)
 
     def _wrote_arguments(self) -> bool:
-        return any(a.stored for a in self.arguments.values())
+        return any(a.stored and (a.shared or a.kind.write_back) for a in self.arguments.values())
 
     def _convert(self, value: Any) -> Any:
         if isinstance(value, (tuple, list)):
@@ -295,18 +295,11 @@ def _dtype_argument(value: Any) -> Any:
 
 def _wrap(value: Any, kind: Kind, wide: bool) -> _Argument:
     seen = kind.to_numpy(value)
-    if seen.dtype.hasobject or (seen.dtype.kind in "cUSMmV" and not hasattr(seen.dtype.type, "dtype")):
-        try:
-            dtype_of(seen.dtype)
-        except OpentrnError as error:
-            raise LaunchError(
-                "argument array",
-                site=user_site(),
-                got=f"dtype {seen.dtype}",
-                expected="one of NKI's data types",
-                hint=error.hint,
-            ) from None
-    named = dtype_of(value.dtype if kind.name != "numpy" else seen.dtype)
+    try:
+        named = dtype_of(value.dtype)
+    except OpentrnError as error:
+        error.site = user_site()
+        raise
     if seen.size == 0 or seen.ndim == 0:
         raise LaunchError(
             "argument array",

@@ -14,7 +14,7 @@ from opentrn.errors import KernelError, LaunchError
 from opentrn.nki.compat import accepts_older, deprecated
 from opentrn.nki.compat.v0_5 import LOOPS
 from opentrn.nki.objects import NKIObject
-from opentrn.program.recorder import ACTIVE
+from opentrn.program.recorder import ACTIVE, active
 from opentrn.program.site import user_site
 from opentrn.program.view import View
 
@@ -107,16 +107,10 @@ def register_move(dst: VirtualRegister, src: Any) -> None:
 
 def register_load(dst: VirtualRegister, src: View) -> None:
     """Load the single element of a tensor in HBM or SBUF into `dst`; computes what it depends on."""
-    recorder = ACTIVE.recorder
-    if recorder is None:
-        raise LaunchError("nisa.register_load was called outside a kernel", site=user_site())
-    value = recorder.state.scalar(_single(src, "register_load"))
+    value = active("nisa.register_load").state.scalar(_single(src, "register_load"))
     _register(dst, "dst").write(int(value))
 
 
 def register_store(dst: View, src: VirtualRegister) -> None:
     """Write a register into a one-element tensor in HBM or SBUF."""
-    recorder = ACTIVE.recorder
-    if recorder is None:
-        raise LaunchError("nisa.register_store was called outside a kernel", site=user_site())
-    recorder.state.store_scalar(_single(dst, "register_store"), _register(src, "src").read())
+    active("nisa.register_store").state.store_scalar(_single(dst, "register_store"), _register(src, "src").read())

@@ -18,7 +18,7 @@ from opentrn.program.site import OWN, SURFACE, user_frame, user_site
 from opentrn.program.step import Step, prepare
 from opentrn.program.view import View
 
-__all__ = ["ACTIVE", "OLDER", "NkiInstruction", "Record", "Recorder", "public_function"]
+__all__ = ["ACTIVE", "OLDER", "NkiInstruction", "Record", "Recorder", "active", "public_function"]
 
 Record = tuple[Step, tuple[View, ...], tuple[CodeType, int]]
 
@@ -89,6 +89,17 @@ class _Active:
 ACTIVE = _Active()
 
 
+def active(what: str) -> Recorder:
+    """The recorder of the core that is running now. Raises LaunchError, naming `what`, when no kernel runs."""
+    if ACTIVE.recorder is None:
+        raise LaunchError(
+            f"{what} was called outside a kernel",
+            site=user_site(),
+            hint="decorate the function with @nki.jit and call it, or use nki.simulate(function)(...)",
+        )
+    return ACTIVE.recorder
+
+
 class _Older:
     """Where keywords go that a signature does not have; the surface puts its tables of old spellings here."""
 
@@ -105,13 +116,7 @@ OLDER = _Older()
 
 def _slow(instruction: Instruction, key_of: Callable[..., Any], arguments: dict[str, Any]) -> Step:
     """The first use of a signature (or a bad one): check it, keep its step."""
-    recorder = ACTIVE.recorder
-    if recorder is None:
-        raise LaunchError(
-            f"nisa.{instruction.name} was called outside a kernel",
-            site=user_site(2),
-            hint="decorate the function with @nki.jit and call it, or use nki.simulate(function)(...)",
-        )
+    recorder = active(f"nisa.{instruction.name}")
     key = _key(key_of, arguments)
     step = recorder.steps.get(key) if key is not None else None
     if step is None:

@@ -7,34 +7,14 @@ import pytest
 from harness import call, out, refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from words import MASK, filled, inside
 
-import opentrn
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
-from opentrn.program.recorder import ACTIVE
 
 GPSIMD, VECTOR = nisa.engine.gpsimd, nisa.engine.vector
 STATE = np.random.default_rng(15).integers(0, 2**32, (128, 24), np.uint32)
 CASE = {"dst": out((128, 6), "uint32")}
-MASK = 2**32 - 1
-
-
-def inside(body, target):
-    kept = []
-
-    def kernel(anchor):
-        kept.append(body())
-        nisa.dma_copy(dst=anchor, src=anchor)
-        return anchor
-
-    opentrn.run(kernel, target=target)(np.zeros((1, 1), np.float32))
-    return kept[0]
-
-
-def fill(array):
-    tile = nl.ndarray(array.shape, dtype=nl.uint32, buffer=nl.sbuf)
-    ACTIVE.recorder.state.fill(tile, array)
-    return tile
 
 
 def got(engine, partitions=128, region=nl.sbuf, view=lambda t: t):
@@ -126,7 +106,7 @@ def test_meaning_is_the_state_after_the_draws(where, partitions, count, start, s
     state = np.random.default_rng(seed).integers(0, 2**32, (128, 24 if engine is VECTOR else 6), np.uint32)
 
     def body():
-        nisa.rand_set_state(fill(state), engine=engine)
+        nisa.rand_set_state(filled(state), engine=engine)
         if count:
             drawn(engine, partitions, count)
         return got(engine, view=lambda t: t[start:128]).numpy()

@@ -7,47 +7,27 @@ import pytest
 from harness import call, out, refused, sbuf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from words import filled, inside, xorwow
 
-import opentrn
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
-from opentrn.program.recorder import ACTIVE
 
 GPSIMD, VECTOR = nisa.engine.gpsimd, nisa.engine.vector
 STATE = np.random.default_rng(14).integers(0, 2**32, (128, 24), np.uint32)
 CASE = {"src_seeds": sbuf(STATE[:, :6])}
-MASK = 2**32 - 1
 
 
 def after(*states, engine=GPSIMD, target="trn2", count=5, view=lambda t: t):
     """uint32 [128, count] words that rng draws on `engine` after the states were set."""
-    kept = []
 
-    def kernel(anchor):
+    def body():
         for state in states:
-            tile = nl.ndarray(state.shape, dtype=nl.uint32, buffer=nl.sbuf)
-            ACTIVE.recorder.state.fill(tile, state)
-            nisa.rand_set_state(view(tile), engine=engine)
+            nisa.rand_set_state(view(filled(state)), engine=engine)
         words = nl.ndarray((128, count), dtype=nl.uint32, buffer=nl.sbuf)
         nisa.rng(dst=words, engine=engine)
-        kept.append(words.numpy())
-        nisa.dma_copy(dst=anchor, src=anchor)
-        return anchor
+        return words.numpy()
 
-    opentrn.run(kernel, target=target)(np.zeros((1, 1), np.float32))
-    return kept[0]
-
-
-def xorwow(state, count):
-    x, y, z, w, v, d = (int(n) for n in state)
-    values = []
-    for _ in range(count):
-        t = x ^ x >> 2
-        x, y, z, w = y, z, w, v
-        v = (v ^ v << 4 ^ t ^ t << 1) & MASK
-        d = (d + 362437) & MASK
-        values.append((v + d) & MASK)
-    return values
+    return inside(body, target)
 
 
 def test_c1_accepts_the_vector_engine_of_trn3():

@@ -7,54 +7,21 @@ import pytest
 from harness import out, refused, result
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from words import filled, inside, xorwow
 
-import opentrn
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
 from opentrn import nki
-from opentrn.program.recorder import ACTIVE
 
 GPSIMD, VECTOR = nisa.engine.gpsimd, nisa.engine.vector
 CASE = {"dst": out((4, 8), "uint32")}
 INTEGERS = ["int8", "int16", "int32", "uint8", "uint16", "uint32"]
-MASK = 2**32 - 1
-
-
-def inside(body, target="trn2"):
-    """What `body` gives when it runs in a kernel."""
-    kept = []
-
-    def kernel(anchor):
-        kept.append(body())
-        nisa.dma_copy(dst=anchor, src=anchor)
-        return anchor
-
-    opentrn.run(kernel, target=target)(np.zeros((1, 1), np.float32))
-    return kept[0]
-
-
-def filled(array):
-    tile = nl.ndarray(array.shape, dtype=array.dtype, buffer=nl.sbuf)
-    ACTIVE.recorder.state.fill(tile, array)
-    return tile
 
 
 def drawn(shape, dtype="uint32", engine=VECTOR, view=lambda t: t, region=nl.sbuf):
     tile = nl.ndarray(shape, dtype=dtype, buffer=region)
     nisa.rng(dst=view(tile), engine=engine)
     return view(tile).numpy()
-
-
-def xorwow(state, count):
-    x, y, z, w, v, d = (int(n) for n in state)
-    values = []
-    for _ in range(count):
-        t = x ^ x >> 2
-        x, y, z, w = y, z, w, v
-        v = (v ^ v << 4 ^ t ^ t << 1) & MASK
-        d = (d + 362437) & MASK
-        values.append((v + d) & MASK)
-    return values
 
 
 def shifted(word):

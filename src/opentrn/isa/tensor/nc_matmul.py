@@ -16,7 +16,7 @@ from opentrn.isa.array import (
     tile_pair,
     uses_tiling,
 )
-from opentrn.isa.indirection import index_of, indices_start_on_quadrants, same_start
+from opentrn.isa.indirection import index_of, indices_beside_operands
 from opentrn.isa.spec import PSUM, SBUF, Broken, Cost, Native, Use, instruction, into, of
 
 FLOATS = frozenset({"float8_e4m3", "float8_e5m2", "float8_e4m3fn", "bfloat16", "float16", "tfloat32", "float32"})
@@ -171,12 +171,7 @@ def _(use: Use) -> None:
 
 @nc_matmul.rule("c12", "documented", "tensor indirection: hand-placed indices on quadrants, beside their operands")
 def _(use: Use) -> None:
-    indices_start_on_quadrants(use.dst, use.stationary, use.moving)
-    for operand in (use.stationary, use.moving):
-        if index_of(operand) is not None:
-            same_start(operand, index_of(operand), "an operand and its index")
-    if index_of(use.dst) is not None:
-        same_start(index_of(use.dst), use.stationary, "dst's index and stationary")
+    indices_beside_operands(use.dst, use.stationary, use.moving)
 
 
 @nc_matmul.meaning

@@ -8,7 +8,7 @@ from typing import Any
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.array import accumulate_into, matmul_cost, tile_pair, uses_tiling
-from opentrn.isa.indirection import index_of, indices_start_on_quadrants, same_start
+from opentrn.isa.indirection import index_of, indices_beside_operands
 from opentrn.isa.microscaling import SCALES, X4, dequantised, enough_scales, whole_quadrants
 from opentrn.isa.rules import same_partitions
 from opentrn.isa.spec import PSUM, SBUF, Broken, Cost, Use, instruction, into, of
@@ -103,12 +103,7 @@ def _(use: Use) -> None:
 
 @nc_matmul_mx.rule("c8", "documented", "tensor indirection: hand-placed indices on quadrants, beside their operands")
 def _(use: Use) -> None:
-    indices_start_on_quadrants(use.dst, use.stationary, use.moving)
-    for operand in (use.stationary, use.moving):
-        if index_of(operand) is not None:
-            same_start(operand, index_of(operand), "an operand and its index")
-    if index_of(use.dst) is not None:
-        same_start(index_of(use.dst), use.stationary, "dst's index and stationary")
+    indices_beside_operands(use.dst, use.stationary, use.moving)
 
 
 @nc_matmul_mx.meaning

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from opentrn.isa import enums
+from opentrn.isa.costs import vector_cost
 from opentrn.isa.operators import fold
 from opentrn.isa.rules import same_partitions
 from opentrn.isa.spec import Broken, Cost, Use, instruction, into, of
@@ -47,19 +48,15 @@ def _(use: Use) -> None:
 def _(use: Use) -> None:
     triples = use.data.f32().reshape(use.data.partitions, -1, 3)
     count, mean, spread = triples[..., 0], triples[..., 1], triples[..., 2]
-    with np.errstate(all="ignore"):
-        total = fold(ALU["add"], count)
-        centre = fold(ALU["add"], count * mean) / total
-        apart = fold(ALU["add"], spread + count * (mean - centre) ** 2)
-        use.dst.store(np.concatenate([centre, apart / total], 1))
+    total = fold(ALU["add"], count)
+    centre = fold(ALU["add"], count * mean) / total
+    apart = fold(ALU["add"], spread + count * (mean - centre) ** 2)
+    use.dst.store(np.concatenate([centre, apart / total], 1))
 
 
 @bn_aggr.cost
 def _(use: Use) -> Cost:
-    chip, table = use.chip, use.chip.cost.vector
-    cycles = max(chip.cost.min_ii_cycles, table.bn_aggr_cycles_per_triple * use.data.elements / 3)
-    tiers = tuple(chip.quantity(f"cost.vector.{n}").tier for n in ("bn_aggr_cycles_per_triple", "fixed_ns"))
-    return Cost("vector", cycles / chip.engines.vector.clock_hz * 1e9, table.fixed_ns, tiers)
+    return vector_cost(use, use.data.elements // 3, "bn_aggr_cycles_per_triple")
 
 
 bn_aggr.differ(

@@ -49,9 +49,8 @@ def _statistics(values: np.ndarray) -> np.ndarray:
     count = values.shape[1]
     if not count:
         return np.zeros((len(values), 3), np.float32)
-    with np.errstate(all="ignore"):
-        mean = fold(ALU["add"], values) / np.float32(count)
-        spread = fold(ALU["add"], (values - mean) ** 2)
+    mean = fold(ALU["add"], values) / np.float32(count)
+    spread = fold(ALU["add"], (values - mean) ** 2)
     return np.concatenate([np.full((len(values), 1), count, np.float32), mean, spread], 1)
 
 

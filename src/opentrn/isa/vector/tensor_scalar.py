@@ -12,11 +12,20 @@ from opentrn.isa import enums
 from opentrn.isa.costs import gpsimd_cost, in_psum, scalar_cost, tensor_scalar_rate, vector_cost
 from opentrn.isa.indirection import indices_beside
 from opentrn.isa.meanings import value
-from opentrn.isa.operators import UNARY, bitvec_needs_integers, is_bitvec, on_hardware, operand_bits, reversed_apply
+from opentrn.isa.operators import (
+    TRN3_SCALAR_OPS,
+    UNARY,
+    bitvec_needs_integers,
+    is_bitvec,
+    on_hardware,
+    operand_bits,
+    operand_given,
+    reversed_apply,
+    scalar_op0_exists,
+)
 from opentrn.isa.rules import bits_of, column, same_tile
 from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of, scalar_or
 
-TRN3_UNARY = frozenset({"square", "relu"})
 SCALAR_PAIRS = frozenset({("multiply", "add"), ("multiply", None), ("add", None)})
 
 
@@ -72,12 +81,8 @@ def _(use: Use) -> None:
 @tensor_scalar.rule("c4", "documented", "a unary operator takes operand None or 0, others need an operand")
 def _(use: Use) -> None:
     for op, operand in ((use.op0, use.operand0), (use.op1, use.operand1)):
-        if op is None:
-            continue
-        if op.name in UNARY and not (operand is None or (isinstance(operand, (int, float)) and operand == 0)):
-            raise Broken(f"nl.{op.name} with operand {operand}", "None or 0")
-        if op.name not in UNARY and operand is None:
-            raise Broken(f"nl.{op.name} without an operand", "a number or a (P, 1) tile")
+        if op is not None:
+            operand_given(op, operand)
 
 
 @tensor_scalar.rule("c5", "documented", "op0 and op1 are both bitvec or both arithmetic")
@@ -111,10 +116,8 @@ def _(use: Use) -> None:
 @tensor_scalar.rule("c8", "documented", "the operators exist on the chip; square and relu are for op0")
 def _(use: Use) -> None:
     on_hardware(use, use.op0, use.op1)
-    # NKI 0.4.0 release notes: square and relu are accepted as op0 on trn3
-    if use.op0.name in TRN3_UNARY and use.chip.nc_version < 4:
-        raise Broken(f"nl.{use.op0.name} on {use.chip.name}", "trn3 or newer", "nisa.activation has it on every chip")
-    if use.op1 is not None and use.op1.name in TRN3_UNARY:
+    scalar_op0_exists(use)
+    if use.op1 is not None and use.op1.name in TRN3_SCALAR_OPS:
         raise Broken(f"op1=nl.{use.op1.name}", f"nl.{use.op1.name} as op0")
 
 

@@ -11,12 +11,11 @@ from opentrn.isa.accumulators import accumulate
 from opentrn.isa.costs import tensor_scalar_rate, vector_cost
 from opentrn.isa.indirection import indices_beside
 from opentrn.isa.meanings import value
-from opentrn.isa.operators import UNARY, arithmetic_only, on_hardware
+from opentrn.isa.operators import arithmetic_only, on_hardware, operand_given, scalar_op0_exists
 from opentrn.isa.rules import column, same_tile
 from opentrn.isa.spec import Broken, Cost, Use, instruction, into, of, scalar_or
 from opentrn.numerics import alu
 
-TRN3_UNARY = frozenset({"square", "relu"})
 COMMANDS = (enums.reduce_cmd.reset_reduce, enums.reduce_cmd.reduce, enums.reduce_cmd.load_reduce)
 
 
@@ -76,15 +75,8 @@ def _(use: Use) -> None:
     on_hardware(use, use.op0)
     if use.op0.name == "average":
         raise Broken("nl.average", "an operator of the table in nki.api.shared.rst")
-    # NKI 0.4.0 release notes: square and relu are accepted as op0 on trn3
-    if use.op0.name in TRN3_UNARY and use.chip.nc_version < 4:
-        raise Broken(f"nl.{use.op0.name} on {use.chip.name}", "trn3 or newer")
-    if use.op0.name in UNARY and not (
-        use.operand0 is None or (isinstance(use.operand0, (int, float)) and use.operand0 == 0)
-    ):
-        raise Broken(f"nl.{use.op0.name} with operand {use.operand0}", "None or 0")
-    if use.op0.name not in UNARY and use.operand0 is None:
-        raise Broken(f"nl.{use.op0.name} without an operand", "a number or a (P, 1) tile")
+    scalar_op0_exists(use)
+    operand_given(use.op0, use.operand0)
 
 
 @tensor_scalar_reduce.rule("c4", "documented", "reduce_op is add, multiply, max or min")

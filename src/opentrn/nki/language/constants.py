@@ -15,16 +15,10 @@ from opentrn.nki.language.compose import typed
 from opentrn.nki.language.memory import ndarray
 from opentrn.nki.tensor import NkiTensor
 from opentrn.numerics.dtypes import dtype as dtype_of
-from opentrn.program.recorder import ACTIVE
+from opentrn.program.recorder import active
 from opentrn.program.site import user_site
 
 __all__ = ["constant", "shared_constant", "shared_identity_matrix"]
-
-
-def _core(what: str) -> Any:
-    if ACTIVE.recorder is None:
-        raise LaunchError(f"nl.{what} was called outside a kernel", site=user_site(2))
-    return ACTIVE.recorder.state
 
 
 def _read(given: Any) -> np.ndarray:
@@ -43,7 +37,7 @@ def shared_constant(constant: Any) -> NkiTensor:
 
     Both cores see one tensor. Raises KernelError when they give different data, LaunchError for a file that is none.
     """
-    core = _core("shared_constant")
+    core = active("nl.shared_constant").state
     array = _read(constant)
     if not array.ndim or not array.size:
         raise LaunchError("nl.shared_constant", site=user_site(), got=f"shape {array.shape}",
@@ -66,7 +60,7 @@ def _held(made: NkiTensor, values: np.ndarray) -> np.ndarray:
 
 def constant(array: np.ndarray, partitions: int | None = None) -> NkiTensor:
     """A new SBUF tile that holds `array`, loaded from HBM; one row can be repeated over `partitions`."""
-    core = _core("constant")
+    core = active("nl.constant").state
     storage = core.new_tensor(
         array.shape, dtype_of(array.dtype), MemoryRegion.private_hbm, "constant", None, user_site()
     )

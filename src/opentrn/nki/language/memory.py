@@ -13,7 +13,7 @@ from opentrn.nki.compat import deprecated
 from opentrn.nki.functions import nisa
 from opentrn.nki.tensor import NkiTensor
 from opentrn.numerics.dtypes import dtype as dtype_of
-from opentrn.program.recorder import ACTIVE, Recorder
+from opentrn.program.recorder import active
 from opentrn.program.site import user_site
 from opentrn.program.view import View
 
@@ -21,16 +21,6 @@ __all__ = [
     "assign", "empty_like", "full", "is_hbm", "is_on_chip", "is_psum", "is_sbuf", "load", "ndarray", "ones",
     "store", "zeros", "zeros_like",
 ]  # fmt: skip
-
-
-def _recorder(what: str) -> Recorder:
-    if ACTIVE.recorder is None:
-        raise LaunchError(
-            f"nl.{what} was called outside a kernel",
-            site=user_site(2),
-            hint="decorate the function with @nki.jit and call it, or use nki.simulate(function)(...)",
-        )
-    return ACTIVE.recorder
 
 
 def _region(buffer: Any) -> MemoryRegion:
@@ -85,7 +75,7 @@ class ndarray(metaclass=_Allocating):
         name: str | None = "",
         address: Any = None,
     ) -> NkiTensor:
-        core = _recorder("ndarray").state
+        core = active("nl.ndarray").state
         sizes, region, kind = _shape(shape), _region(buffer), dtype_of(dtype)
         _check_partitions(sizes, region, core.chip.memory.partitions)
         storage = core.new_tensor(sizes, kind, region, name or "", _place(address, region), user_site())
@@ -217,7 +207,7 @@ def _flat_pieces(flat: Any, size: int) -> Iterator[tuple[Any, int, int]]:
 
 
 def _height() -> int:
-    return _recorder("full").chip.limits.pmax
+    return active("nl.full").chip.limits.pmax
 
 
 _WIDTH = 2048

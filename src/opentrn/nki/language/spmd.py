@@ -11,7 +11,7 @@ from opentrn.errors import KernelError, LaunchError
 from opentrn.nki.compat import accepts_older, deprecated
 from opentrn.nki.compat.v0_5 import LOOPS
 from opentrn.nki.registers import VirtualRegister
-from opentrn.program.recorder import ACTIVE
+from opentrn.program.recorder import active
 from opentrn.program.site import user_site
 from opentrn.program.view import DynamicSlice, View
 
@@ -25,22 +25,16 @@ _FIXED_ORDER: WeakSet[Any] = WeakSet()
 """Cores that are inside nl.no_reorder()."""
 
 
-def _core(what: str) -> Any:
-    if ACTIVE.recorder is None:
-        raise LaunchError(f"nl.{what} was called outside a kernel", site=user_site(2))
-    return ACTIVE.recorder.state
-
-
 def program_id(axis: int = 0) -> int:
     """The index of this core along the launch axis (axis 0: the cores of the logical NeuronCore)."""
-    core = _core("program_id")
+    core = active("nl.program_id").state
     _axis("program_id", axis)
     return core.index
 
 
 def num_programs(axes: Any = 0) -> int:
     """The number of cores in the launch."""
-    core = _core("num_programs")
+    core = active("nl.num_programs").state
     for axis in axes if isinstance(axes, (tuple, list)) else (axes,):
         _axis("num_programs", axis)
     return core.lockstep.count
@@ -54,7 +48,7 @@ def _axis(what: str, axis: Any) -> None:
 
 def program_ndim() -> int:
     """Dimensions of the launch: 1 for kernel[2], 0 without a grid."""
-    return 1 if _core("program_ndim").lockstep.count > 1 else 0
+    return 1 if active("nl.program_ndim").state.lockstep.count > 1 else 0
 
 
 def ds(start: Any, size: int) -> slice | DynamicSlice:
@@ -98,7 +92,7 @@ def _value(bound: Any) -> int:
     if isinstance(bound, VirtualRegister):
         return bound.read()
     if isinstance(bound, View):
-        return int(_core("dynamic_range").scalar(bound))
+        return int(active("nl.dynamic_range").state.scalar(bound))
     return _whole(bound, "loop bound")
 
 
@@ -109,7 +103,7 @@ def _whole(value: Any, what: str) -> int:
 
 
 def _trips(what: str, start: Any, stop: Any, step: Any) -> range:
-    core = _core(what)
+    core = active(f"nl.{what}").state
     if isinstance(step, bool) or not isinstance(step, int) or step < 1:
         raise LaunchError(f"nl.{what} step", site=user_site(2), got=repr(step), expected="a positive integer")
     if core in _FIXED_ORDER:
@@ -150,7 +144,7 @@ def _condition(value: Any, what: str) -> VirtualRegister:
 @contextmanager
 def no_reorder() -> Iterator[None]:
     """A region whose instructions keep program order; instructions here always do. Dynamic loops are refused in it."""
-    core = _core("no_reorder")
+    core = active("nl.no_reorder").state
     outermost = core not in _FIXED_ORDER
     _FIXED_ORDER.add(core)
     try:
@@ -162,7 +156,7 @@ def no_reorder() -> Iterator[None]:
 
 def device_print(print_prefix: str, tensor: Any) -> None:
     """Print the prefix and the tensor's values."""
-    _core("device_print")
+    active("nl.device_print")
     if not isinstance(print_prefix, str):
         raise LaunchError("nl.device_print prefix", site=user_site(), got=repr(print_prefix)[:100], expected="a string")
     print(f"{print_prefix} {tensor}")
