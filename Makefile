@@ -33,7 +33,8 @@ test-pure: $(PURE)/installed
 	@$(PURE)/bin/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("opentrn._native") is not None)'
 	$(PURE)/bin/pytest -m "not slow"
 
-bench: $(VENV)/installed
+# torch, the reference of exp and gelu, comes with the development tools
+bench: $(VENV)/installed-dev
 	@$(VENV)/bin/opentrn bench
 
 docs: $(VENV)/installed
