@@ -18,7 +18,7 @@ from opentrn.isa.enums import MemoryRegion, engine
 __all__ = [
     "ANY", "HBM", "ON_CHIP", "PSUM", "REGISTRY", "SBUF",
     "Attribute", "Broken", "Cost", "Instruction", "Native", "Operand", "Provenance", "Rule", "Tile", "Use",
-    "instruction", "into", "of", "scalar_or",
+    "Transfer", "instruction", "into", "of", "scalar_or",
 ]  # fmt: skip
 
 Provenance = Literal["documented", "measured", "inferred"]
@@ -121,16 +121,50 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Transfer:
+    """What the DMA engines do for one instruction.
+
+    `nbytes` in `descriptors` pieces, spread over `engines` DMA engines; each piece takes `descriptor_ns` and its bytes at
+    `bytes_per_ns` on one engine. `first_byte_ns` runs from the trigger to the first byte, `complete_ns` from the last
+    byte to the engine that waits for it. `generated` tells who writes the descriptors: "none" (built ahead), "hwdge" or
+    "swdge" (GpSimd, `generate_ns` of its time).
+    """
+
+    nbytes: int
+    descriptors: int
+    engines: int
+    descriptor_ns: float
+    bytes_per_ns: float
+    first_byte_ns: float
+    complete_ns: float
+    generated: Literal["none", "hwdge", "swdge"] = "none"
+    generate_ns: float = 0.0
+
+
+@dataclass(frozen=True)
 class Cost:
     """What an instruction costs: it holds `engine` for `busy_ns`; its result can be used `latency_ns` after that.
 
-    `tiers` name where the numbers come from (see `machine`).
+    `tiers` name where the numbers come from (see `machine`). The other fields describe what depends on its neighbours:
+    `preload_ns`, work that hides behind the instruction before it (LoadStationary); `table`, the activation table that
+    has to be in place; `shared_ns`, what `busy_ns` becomes while GpSimd holds the port it shares with VectorE;
+    `address_ns`, reading a run-time address first; `transfer`, the bytes a DMA moves after `busy_ns` of triggering;
+    `meets`, the name under which the other core has to arrive; `flops`, multiply-adds of TensorE counted as two.
     """
 
     engine: str
     busy_ns: float
     latency_ns: float = 0.0
     tiers: tuple[str, ...] = ()
+    preload_ns: float = 0.0
+    table: str | None = None
+    shared_ns: float | None = None
+    address_ns: float = 0.0
+    transfer: Transfer | None = None
+    meets: str | None = None
+    flops: float = 0.0
+    elements: int = 0
+    """Elements per partition that are streamed."""
 
 
 @dataclass(frozen=True)
