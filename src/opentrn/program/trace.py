@@ -1,0 +1,59 @@
+"""`Trace`: the program of one core in columns, with everything that time needs and no data.
+
+Recorded beside (or instead of) execution: a record becomes a row of small integers, so that ten million instructions fit
+into memory and the event loop can run over them without touching a Python object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import CodeType
+
+import numpy as np
+
+from opentrn.program.step import Step
+from opentrn.program.storage import Allocation
+
+__all__ = ["Geometry", "READS", "Trace", "WRITES"]
+
+READS, WRITES = 1, 2
+"""Bits of `Trace.access`; an operand whose old values can survive has both."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The form of a region: what it touches relative to its first element. Strides count elements of `itemsize` bytes.
+
+    On chip dimension 0 is the partition (its stride is the storage's pitch). `whole` marks a run-time address: any
+    element of the allocation may be touched.
+    """
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    itemsize: int
+    whole: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One core's instructions in program order; n instructions, m operands, r distinct regions.
+
+    A region is (allocation, element offset, geometry). `allocations[i].address` is set before a trace is timed.
+    """
+
+    steps: list[Step]
+    places: list[tuple[CodeType, int]]
+    allocations: list[Allocation]
+    geometries: list[Geometry]
+    step: np.ndarray  # int32 (n): index of `steps`
+    place: np.ndarray  # int32 (n): index of `places`
+    first_operand: np.ndarray  # int64 (n + 1): operands of instruction i are first_operand[i] .. first_operand[i + 1]
+    region: np.ndarray  # int32 (m): index of the region table; run-time indices are operands too (read)
+    access: np.ndarray  # uint8 (m): READS | WRITES
+    region_allocation: np.ndarray  # int32 (r): index of `allocations`
+    region_offset: np.ndarray  # int64 (r): elements
+    region_geometry: np.ndarray  # int32 (r): index of `geometries`
+    edges: np.ndarray  # int64 (e, 2): (producer, consumer) of depends_on
+
+    def __len__(self) -> int:
+        return len(self.step)
