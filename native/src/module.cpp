@@ -10,6 +10,10 @@
 #include "compile.hpp"
 #include "run.hpp"
 
+namespace opentrn::timing {
+void bind(nanobind::module_& m);
+}
+
 namespace nb = nanobind;
 using namespace nb::literals;
 using namespace opentrn;
@@ -162,5 +166,6 @@ NB_MODULE(_native, m) {
             return levels;
         },
         "The levels this processor can run, best first.");
+    timing::bind(m);
     m.def("version", [] { return OPENTRN_VERSION; }, "The version this module was built from.");
 }
