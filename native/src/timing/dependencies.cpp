@@ -1,6 +1,7 @@
 #include "dependencies.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace opentrn::timing {
 
@@ -26,13 +27,72 @@ Box cell_box(int64_t row, int64_t column, int64_t rows, int64_t columns) {
             (column + 1) * columns};
 }
 
-uint64_t key_of(int64_t row, int64_t column, bool fine) {
-    return (static_cast<uint64_t>(row) << 33) | (static_cast<uint64_t>(column) << 1) | (fine ? 1u : 0u);
-}
+uint64_t key_of(int64_t row, int64_t column) { return (static_cast<uint64_t>(row) << 32) | static_cast<uint64_t>(column); }
 
 template <class Go> void each_cell(const Box& box, int64_t rows, int64_t columns, const Go& go) {
     for (int64_t r = box.row0 / rows; r <= (box.row1 - 1) / rows; r++)
         for (int64_t c = box.column0 / columns; c <= (box.column1 - 1) / columns; c++) go(r, c);
+}
+
+constexpr int64_t finer_across = cell_columns / fine_columns, finer_cells = cell_rows / fine_rows * finer_across;
+
+size_t finer_index(int64_t row, int64_t column) {
+    return static_cast<size_t>(row % (cell_rows / fine_rows) * finer_across + column % finer_across);
+}
+
+void look(const std::vector<Space::Entry>& entries, Regions& regions, int32_t region, Space::Latest& latest) {
+    const Box& box = regions[region].box;
+    for (const Space::Entry& entry : entries) {
+        if (entry.instruction <= latest[entry.slot] || !entry.box.meets(box)) continue;
+        if (entry.region == joined || regions.share(entry.region, region)) latest[entry.slot] = entry.instruction;
+    }
+}
+
+// A read conflicts with writes, a write with everything.
+void look(const Space::Entries& entries, Regions& regions, int32_t region, uint8_t access, Space::Latest& written,
+          Space::Latest& read) {
+    look(entries.written, regions, region, written);
+    if (access & writes) look(entries.read, regions, region, read);
+}
+
+// Takes out what the new entry hides: a later conflict with it implies the older ones.
+template <class Replaces>
+void hide(std::vector<Space::Entry>& entries, const Box& bounds, const Space::Entry& entry, bool dense,
+          const Replaces& replaces) {
+    size_t kept = 0;
+    for (size_t k = 0; k < entries.size(); k++) {
+        const Space::Entry& old = entries[k];
+        bool hidden = replaces(old) && (old.region == entry.region || (dense && entry.box.holds(cut(old.box, bounds))));
+        if (!hidden && kept++ != k) entries[kept - 1] = old;
+    }
+    entries.resize(kept);
+}
+
+void insert(Space::Entries& entries, const Box& bounds, const Space::Entry& entry, uint8_t access, bool dense) {
+    auto any = [](const Space::Entry&) { return true; };
+    auto own = [&](const Space::Entry& old) { return old.slot == entry.slot; };
+    if (access & writes) {
+        hide(entries.written, bounds, entry, dense, any);
+        hide(entries.read, bounds, entry, dense, any);
+        entries.written.push_back(entry);
+    } else {
+        hide(entries.read, bounds, entry, dense, own);
+        entries.read.push_back(entry);
+    }
+}
+
+// The two oldest of one slot become one box: more is waited for than needed, never less.
+bool join(std::vector<Space::Entry>& entries) {
+    for (size_t a = 0; a < entries.size(); a++) {
+        for (size_t b = a + 1; b < entries.size(); b++) {
+            if (entries[a].slot != entries[b].slot) continue;
+            entries[b].box = around(entries[a].box, entries[b].box);
+            entries[b].region = joined;
+            entries.erase(entries.begin() + static_cast<std::ptrdiff_t>(a));
+            return true;
+        }
+    }
+    return false;
 }
 
 }  // namespace
@@ -43,21 +103,9 @@ Space::Cell* Space::cell_at(int64_t row, int64_t column, bool make) {
         near_.resize(static_cast<size_t>(column + 1));
         return &near_.back();
     }
-    if (make) return &far_[key_of(row, column, false)];
-    auto found = far_.find(key_of(row, column, false));
+    if (make) return &far_[key_of(row, column)];
+    auto found = far_.find(key_of(row, column));
     return found == far_.end() ? nullptr : &found->second;
-}
-
-void Space::look(const Cell& cell, Regions& regions, int32_t region, uint8_t access, Latest& written,
-                 Latest& read) const {
-    const Box& box = regions[region].box;
-    for (const Entry& entry : cell.entries) {
-        bool is_write = entry.access & writes;
-        if (!is_write && !(access & writes)) continue;
-        int32_t& latest = is_write ? written[entry.slot] : read[entry.slot];
-        if (entry.instruction <= latest || !entry.box.meets(box)) continue;
-        if (entry.region == joined || regions.share(entry.region, region)) latest = entry.instruction;
-    }
 }
 
 void Space::find(Regions& regions, int32_t region, uint8_t access, Latest& written, Latest& read) {
@@ -65,60 +113,35 @@ void Space::find(Regions& regions, int32_t region, uint8_t access, Latest& writt
     each_cell(box, cell_rows, cell_columns, [&](int64_t r, int64_t c) {
         Cell* cell = cell_at(r, c, false);
         if (!cell) return;
-        if (!cell->split) return look(*cell, regions, region, access, written, read);
+        if (!cell->finer) return look(cell->entries, regions, region, access, written, read);
         each_cell(cut(box, cell_box(r, c, cell_rows, cell_columns)), fine_rows, fine_columns, [&](int64_t fr, int64_t fc) {
-            if (auto found = far_.find(key_of(fr, fc, true)); found != far_.end())
-                look(found->second, regions, region, access, written, read);
+            look(cell->finer[finer_index(fr, fc)], regions, region, access, written, read);
         });
     });
 }
 
-void Space::insert(Cell& cell, const Box& bounds, const Entry& entry, bool dense) {
-    auto hidden = [&](const Entry& old) {
-        bool replaces = (entry.access & writes) || (old.slot == entry.slot && !(old.access & writes));
-        return replaces && (old.region == entry.region || (dense && entry.box.holds(cut(old.box, bounds))));
-    };
-    std::erase_if(cell.entries, hidden);
-    cell.entries.push_back(entry);
-}
-
-void Space::join(Cell& cell) {
-    // the two oldest of one slot and kind become one box: more is waited for than needed, never less
-    for (size_t a = 0; a < cell.entries.size(); a++) {
-        for (size_t b = a + 1; b < cell.entries.size(); b++) {
-            Entry &old = cell.entries[a], &next = cell.entries[b];
-            if (old.slot != next.slot || old.access != next.access) continue;
-            next.box = around(old.box, next.box);
-            next.region = joined;
-            cell.entries.erase(cell.entries.begin() + static_cast<std::ptrdiff_t>(a));
-            merged_++;
-            return;
-        }
-    }
-}
-
-void Space::add_fine(const Regions& regions, const Box& bounds, const Entry& entry) {
+void Space::add_finer(Cell& cell, const Regions& regions, const Box& bounds, const Entry& entry, uint8_t access) {
     bool dense = entry.region != joined && regions[entry.region].dense;
     each_cell(cut(entry.box, bounds), fine_rows, fine_columns, [&](int64_t r, int64_t c) {
-        Cell& cell = far_[key_of(r, c, true)];
-        insert(cell, cell_box(r, c, fine_rows, fine_columns), entry, dense);
-        if (cell.entries.size() > full) join(cell);
+        Entries& entries = cell.finer[finer_index(r, c)];
+        insert(entries, cell_box(r, c, fine_rows, fine_columns), entry, access, dense);
+        if (entries.size() > full) merged_ += join(entries.written) || join(entries.read);
     });
 }
 
 void Space::add(const Regions& regions, int32_t region, uint8_t access, uint8_t slot, int32_t instruction) {
     const Region& facts = regions[region];
-    Entry entry{facts.box, region, instruction, slot, access};
+    Entry entry{facts.box, region, instruction, slot};
     each_cell(facts.box, cell_rows, cell_columns, [&](int64_t r, int64_t c) {
         Cell& cell = *cell_at(r, c, true);
         Box bounds = cell_box(r, c, cell_rows, cell_columns);
-        if (cell.split) return add_fine(regions, bounds, entry);
-        insert(cell, bounds, entry, facts.dense);
+        if (cell.finer) return add_finer(cell, regions, bounds, entry, access);
+        insert(cell.entries, bounds, entry, access, facts.dense);
         if (cell.entries.size() <= crowded) return;
-        cell.split = true;
-        std::vector<Entry> entries;
-        entries.swap(cell.entries);
-        for (const Entry& old : entries) add_fine(regions, bounds, old);
+        cell.finer = std::make_unique<Entries[]>(finer_cells);
+        Entries entries = std::exchange(cell.entries, {});
+        for (const Entry& old : entries.written) add_finer(cell, regions, bounds, old, writes);
+        for (const Entry& old : entries.read) add_finer(cell, regions, bounds, old, reads);
     });
 }
 

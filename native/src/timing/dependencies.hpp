@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <unordered_map>
 #include <vector>
 
@@ -49,24 +50,26 @@ class Space {
     struct Entry {
         Box box;
         int32_t region, instruction;
-        uint8_t slot, access;
+        uint8_t slot;
     };
     void find(Regions& regions, int32_t region, uint8_t access, Latest& written, Latest& read);
     void add(const Regions& regions, int32_t region, uint8_t access, uint8_t slot, int32_t instruction);
     int64_t merged() const { return merged_; }
 
+    struct Entries {
+        std::vector<Entry> written, read;
+        size_t size() const { return written.size() + read.size(); }
+    };
+
   private:
     struct Cell {
-        std::vector<Entry> entries;
-        bool split = false;  // its entries are in the finer cells below it
+        Entries entries;
+        std::unique_ptr<Entries[]> finer;  // a crowded cell's entries, by finer cell
     };
     Cell* cell_at(int64_t row, int64_t column, bool make);
-    void look(const Cell& cell, Regions& regions, int32_t region, uint8_t access, Latest& written, Latest& read) const;
-    void insert(Cell& cell, const Box& bounds, const Entry& entry, bool dense);
-    void add_fine(const Regions& regions, const Box& bounds, const Entry& entry);
-    void join(Cell& cell);
+    void add_finer(Cell& cell, const Regions& regions, const Box& bounds, const Entry& entry, uint8_t access);
     std::vector<Cell> near_;                   // the first row of cells, all there is on chip
-    std::unordered_map<uint64_t, Cell> far_;   // the other rows, and the finer cells
+    std::unordered_map<uint64_t, Cell> far_;   // the other rows
     int64_t merged_ = 0;
 };
 

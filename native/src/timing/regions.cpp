@@ -163,12 +163,15 @@ bool Regions::share(int32_t left, int32_t right) {
     if (left == right) return true;
     const Region &a = regions_[static_cast<size_t>(left)], &b = regions_[static_cast<size_t>(right)];
     if ((a.dense && b.dense) || a.pattern == whole || b.pattern == whole) return true;
+    if (quick(a) || quick(b)) return compare(a, b);
     uint64_t key = (static_cast<uint64_t>(static_cast<uint32_t>(std::min(left, right))) << 32) |
                    static_cast<uint32_t>(std::max(left, right));
     if (auto found = known_.find(key); found != known_.end()) return found->second;
     if (known_.size() > (1u << 20)) known_.clear();
     return known_[key] = compare(a, b);
 }
+
+bool Regions::quick(const Region& region) const { return patterns_[static_cast<size_t>(region.pattern)].runs() <= 4; }
 
 bool Regions::compare(const Region& left, const Region& right) const {
     const Pattern &a = patterns_[static_cast<size_t>(left.pattern)], &b = patterns_[static_cast<size_t>(right.pattern)];

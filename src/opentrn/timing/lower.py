@@ -87,20 +87,21 @@ def _row(cost: Cost, tables: list[str], meetings: list[str]) -> list[float]:
     ]
 
 
-def machine_of(chip: Any) -> dict[str, Any]:
-    """What the loop knows about the chip beyond the costs."""
-    cost, engines = chip.cost, chip.engines
+def machine_of(chip: Any, classes: Classes) -> dict[str, Any]:
+    """What the loop knows about the chip beyond the costs. Numbers that the program does not need may be absent."""
+    cost, engines, features = chip.cost, chip.engines, chip.features
+    ramps = "clock_threshold" in cost.tensor  # no public source knows a ramp on NeuronCore-v2
     return {
         "semaphore_ns": float(cost.semaphore_ns),
-        "table_load_ns": float(cost.scalar.act_table_load_ns),
+        "table_load_ns": float(cost.scalar.act_table_load_ns) if classes.tables else 0.0,
         "core_bytes_per_ns": float(cost.dma.cap_bytes_per_ns_core),
         "stack_bytes_per_ns": float(cost.hbm.bytes_per_ns_stack),
         "dma_engines": float(engines.dma.engines),
-        "clock_window_ns": cost.tensor.clock_window_cycles / engines.base_clock_hz * 1e9,
-        "clock_low_rate": float(cost.tensor.clock_low_rate),
-        "clock_threshold": float(cost.tensor.clock_threshold),
-        "vector_gpsimd_parallel": bool(chip.features.vector_gpsimd_sbuf_parallel),
-        "vector_scalar_parallel": bool(chip.features.vector_scalar_psum_parallel),
+        "clock_window_ns": cost.tensor.clock_window_cycles / engines.base_clock_hz * 1e9 if ramps else 1.0,
+        "clock_low_rate": float(cost.tensor.startup_rate) if ramps else 1.0,
+        "clock_threshold": float(cost.tensor.clock_threshold) if ramps else 0.0,
+        "vector_gpsimd_parallel": bool(features.vector_gpsimd_sbuf_parallel),
+        "vector_scalar_parallel": bool(features.vector_scalar_psum_parallel),
         "prologue_ns": float(cost.kernel_prologue_ns),
     }
 

@@ -30,10 +30,11 @@ def simulate(traces: Sequence[Trace], chip: Any, *, compiled: bool | None = None
     classes = classes_of(steps, chip)
     firsts = np.cumsum([0, *(len(t.steps) for t in traces)])
     cores = [columns_of(t, chip, int(first)) for t, first in zip(traces, firsts, strict=False)]
-    results, stuck = native.run(machine_of(chip), classes, cores, compiled=compiled)
+    machine = machine_of(chip, classes)
+    results, stuck = native.run(machine, classes, cores, compiled=compiled)
     if stuck:
         raise _deadlock(traces, stuck)
-    return _Assembly(traces, chip, classes, steps, cores, results).timeline()
+    return _Assembly(traces, chip, machine, classes, steps, cores, results).timeline()
 
 
 def _deadlock(traces: Sequence[Trace], stuck: Sequence[tuple[int, int, int, int]]) -> KernelError:
@@ -62,12 +63,14 @@ class _Assembly:
         self,
         traces: Sequence[Trace],
         chip: Any,
+        machine: dict[str, Any],
         classes: Classes,
         steps: Sequence[Any],
         cores: Sequence[dict[str, Any]],
         results: Sequence[dict[str, Any]],
     ) -> None:
-        self.traces, self.chip, self.classes, self.steps = traces, chip, classes, steps
+        self.traces, self.chip, self.machine = traces, chip, machine
+        self.classes, self.steps = classes, steps
         self.cores, self.results = cores, results
         self.first_row = np.cumsum([0, *(len(t) for t in traces)])
 
@@ -182,7 +185,7 @@ class _Assembly:
     def clock(self, result: dict[str, Any], last: float) -> Spans:
         """The rate of TensorE over time; it starts at half (or full where the chip has no ramp)."""
         edges = np.concatenate(([0.0], result["clock_change"], [last]))
-        ramps = self.chip.cost.tensor.clock_threshold > 0
+        ramps = self.machine["clock_threshold"] > 0
         labels = [("half", "full")[n % 2] if ramps else "full" for n in range(len(edges) - 1)]
         return Spans(edges[:-1], edges[1:], labels)
 
