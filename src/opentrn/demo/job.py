@@ -17,11 +17,11 @@ import numpy as np
 
 from opentrn.demo.text import activations
 from opentrn.errors import LaunchError
-from opentrn.execute import native
 from opentrn.install import install
 from opentrn.isa.enums import MemoryRegion
 from opentrn.nki.kernel import run
 from opentrn.nki.launch import Report
+from opentrn.program import native
 from opentrn.program.allocate import MemoryMap
 
 __all__ = ["main"]

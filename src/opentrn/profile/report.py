@@ -114,7 +114,7 @@ def _verdict(limits: dict[str, Bound], path: CriticalPath) -> str:
     if close:
         first = limits[close[0]]
         what = _BOUND_BY.get(close[0], first.text)
-        return f"{what} ({first.share:.0%} of the time cannot be less)"
+        return f"bound by {what} (at least {first.share:.0%} of the time)"
     if not path.by_engine:
         return "nothing: it took no time"
     works, waits = path.by_engine[0], path.by_cause[0]
