@@ -12,7 +12,7 @@ from opentrn.timing.timeline import Place
 if TYPE_CHECKING:
     from opentrn.profile.report import ProfileReport
 
-__all__ = ["bar", "headline", "spoken", "summary", "table"]
+__all__ = ["bar", "engine_lines", "headline", "spoken", "summary", "table"]
 
 WIDTH = 110
 ROWS = 6
