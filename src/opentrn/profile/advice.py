@@ -96,14 +96,15 @@ def tensor_waits_for_dma(report: Any) -> Iterator[Advice]:
 @RULES.append
 def reloads(report: Any) -> Iterator[Advice]:
     """The same HBM bytes loaded again and again."""
+    waited = max(engine.waits.get("dma", 0.0) for engine in report.engines.values()) / report.cores
     for reload in report.dma.reloads[:3]:
         extra = reload.loaded_bytes - reload.distinct_bytes
-        us = extra / report.dma.peak_gbps * US
+        us = min(extra / report.dma.peak_gbps * US, waited)  # what nobody waits for costs nothing
         if _notable(report, us):
             yield Advice(
                 "reloads",
                 f"{reload.tensor} is loaded {reload.factor:.1f} times: {reload.loaded_bytes / 1e6:,.1f} MB for"
-                f" {reload.distinct_bytes / 1e6:,.1f} MB, {extra / 1e6:,.1f} MB too many ({_percent(report, us)})",
+                f" {reload.distinct_bytes / 1e6:,.1f} MB, and an engine waits for data {_percent(report, waited)}",
                 "keep the tile in SBUF across the loop that reloads it, or block that loop",
                 us,
                 reload.place,

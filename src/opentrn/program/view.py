@@ -128,6 +128,11 @@ class View:
         return self.buffer.on_chip
 
     @property
+    def external(self) -> bool:
+        """True for HBM that the kernel's caller sees."""
+        return self.storage.allocation.external
+
+    @property
     def partitions(self) -> int:
         """Partitions touched (on-chip), or 1."""
         return self.shape[0] if self.buffer.on_chip else 1
@@ -195,6 +200,7 @@ class View:
             self.buffer,
             place,
             storage.allocation.manual,
+            storage.allocation.external,
             moves,
             storage.wide,
         )
