@@ -10,6 +10,7 @@
 #include "capture.hpp"
 #include "compile.hpp"
 #include "python.hpp"
+#include "recorder.hpp"
 #include "run.hpp"
 #include "view.hpp"
 
@@ -122,8 +123,11 @@ int64_t run(nb::list batch, int64_t begin, int64_t end) {
 
 NB_MODULE(_native, m) {
     m.doc() = "The native executor of opentrn.";
+    // instructions, their records and tables live as long as the process
+    nb::set_leak_warnings(false);
     bind_view(m);
     bind_capture(m);
+    bind_recorder(m);
     nb::class_<Block>(m, "Block", "The bytes of one tensor and the shadow of what was written.")
         .def(nb::init<int64_t, int64_t>(), "nbytes"_a, "unit"_a)
         .def_static("wrap", &wrap, nb::arg("array").noconvert(), "unit"_a,
