@@ -10,7 +10,7 @@ from math import prod
 from typing import Any, Literal
 
 from opentrn.isa.costs import addressed, tiers_of
-from opentrn.isa.enums import dge_mode, engine
+from opentrn.isa.enums import MemoryRegion, dge_mode, engine
 from opentrn.isa.spec import Cost, Transfer, Use
 
 __all__ = ["contiguous_bytes", "dma_cost", "gathers", "pieces", "trigger"]
@@ -47,7 +47,8 @@ def _mode(use: Use, dst: Any, *srcs: Any) -> Mode:
         return "swdge"
     if use.chip.nc_version < 3 or use.engine in (engine.vector, engine.tensor):
         return "none"
-    external = any(tile.external for tile in (dst, *srcs)) and use.engine is not engine.sync
+    # arguments and results are in shared_hbm, a kernel's own tensors in private_hbm
+    external = any(t.buffer is MemoryRegion.shared_hbm for t in (dst, *srcs)) and use.engine is not engine.sync
     return "swdge" if external and use.engine is not engine.scalar else "hwdge"
 
 

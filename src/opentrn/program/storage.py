@@ -43,11 +43,6 @@ class Allocation:
         self.partition_bytes = free * self.dtype.itemsize
 
     @property
-    def external(self) -> bool:
-        """True for HBM that the caller sees: an argument (it has no line in the kernel), or shared_hbm for a result."""
-        return self.buffer.is_hbm and (self.site is None or self.buffer is MemoryRegion.shared_hbm)
-
-    @property
     def nbytes(self) -> int:
         """Bytes over all partitions."""
         return self.partitions * self.partition_bytes
