@@ -8,6 +8,7 @@
 
 #include "block.hpp"
 #include "compile.hpp"
+#include "profile/perfetto.hpp"
 #include "run.hpp"
 
 namespace nb = nanobind;
@@ -162,5 +163,6 @@ NB_MODULE(_native, m) {
             return levels;
         },
         "The levels this processor can run, best first.");
+    bind_perfetto(m);
     m.def("version", [] { return OPENTRN_VERSION; }, "The version this module was built from.");
 }

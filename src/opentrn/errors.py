@@ -11,6 +11,7 @@ __all__ = [
     "AddressError",
     "CapacityError",
     "DTypeError",
+    "FileError",
     "InstallError",
     "KernelError",
     "LaunchError",
@@ -67,6 +68,10 @@ class DTypeError(OpentrnError, TypeError):
 
 class MachineError(OpentrnError, LookupError):
     """A chip, or a number of a chip, that no public source gives."""
+
+
+class FileError(OpentrnError, OSError):
+    """A file that cannot be read or written, or that is not what its name says."""
 
 
 class InstallError(OpentrnError, ImportError):

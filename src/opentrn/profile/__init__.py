@@ -1,0 +1,1 @@
+"""What a `Timeline` looks like to people and to other programs: reports, pages, files."""
