@@ -8,8 +8,14 @@
 
 #include "block.hpp"
 #include "compile.hpp"
-#include "profile/perfetto.hpp"
 #include "run.hpp"
+
+namespace opentrn::timing {
+void bind(nanobind::module_& m);
+}
+namespace opentrn::profile {
+void bind(nanobind::module_& m);
+}
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -163,6 +169,7 @@ NB_MODULE(_native, m) {
             return levels;
         },
         "The levels this processor can run, best first.");
-    bind_perfetto(m);
+    timing::bind(m);
+    profile::bind(m);
     m.def("version", [] { return OPENTRN_VERSION; }, "The version this module was built from.");
 }

@@ -1,5 +1,5 @@
-#include "perfetto.hpp"
-
+// Slices and counters of a Perfetto trace. The plain form of each function is in src/opentrn/profile/protobuf.py.
+#include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
 #include <cstdint>
@@ -164,13 +164,13 @@ void lanes(Column<int64_t> begin, Column<int64_t> end, nb::ndarray<int32_t, nb::
 
 }  // namespace
 
-namespace opentrn {
+namespace opentrn::profile {
 
-void bind_perfetto(nb::module_& m) {
+void bind(nb::module_& m) {
     m.def("perfetto_slices", &slices, "track"_a, "rows"_a, "times"_a, "names"_a, "notes"_a, "starts_flows"_a,
           "ends_flows"_a, "A begin and an end packet for each slice of one track.");
     m.def("perfetto_counters", &counters, "track"_a, "times"_a, "values"_a, "One packet per sample of a counter track.");
     m.def("perfetto_lanes", &lanes, "begin"_a, "end"_a, "lane"_a, "The lowest free lane for each interval.");
 }
 
-}  // namespace opentrn
+}  // namespace opentrn::profile

@@ -1,31 +1,36 @@
-"""Output that is written whole or not at all."""
+"""Output files that are written whole or not at all, and reports read back from them."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from opentrn.errors import FileError
+from opentrn.errors import FileError, LaunchError
 
-__all__ = ["replacing", "replacing_all", "replacing_folder"]
+__all__ = ["load", "save", "whole", "whole_folder", "whole_set"]
+
+FORM = "opentrn profile 1"
+"""What the first field of a saved report says: its kind and version."""
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside `path`; it takes the place of `path` when the block ends well, and goes when it does not.
 
     Raises FileError when `path` cannot be written.
     """
-    with replacing_all([path]) as (temporary,):
+    with whole_set([path]) as (temporary,):
         yield temporary
 
 
 @contextmanager
-def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path]]:
-    """`replacing` for files that belong together: none is put in its place before the last one has been written."""
+def whole_set(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path]]:
+    """`whole` for files that belong together: none is put in its place before the last one has been written."""
     targets = [Path(path).resolve() for path in paths]
     temporaries = [_beside(target) for target in targets]
     try:
@@ -44,7 +49,7 @@ def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path
 
 
 @contextmanager
-def replacing_folder(path: str | os.PathLike[str], suffix: str) -> Iterator[Path]:
+def whole_folder(path: str | os.PathLike[str], suffix: str) -> Iterator[Path]:
     """A temporary folder that takes the place of `path` when the block ends well.
 
     A folder that is already there is replaced if it holds nothing but files ending in `suffix`; else FileError.
@@ -69,8 +74,27 @@ def replacing_folder(path: str | os.PathLike[str], suffix: str) -> Iterator[Path
             shutil.rmtree(left, ignore_errors=True)
 
 
+def save(report: dict[str, Any], path: str | Path) -> None:
+    """Write `ProfileReport.to_dict()` as JSON."""
+    with whole(path) as part:
+        part.write_text(json.dumps({"form": FORM, **report}, indent=1) + "\n", encoding="utf-8")
+
+
+def load(path: str | Path) -> dict[str, Any]:
+    """A saved report. Raises LaunchError for a file that is not one."""
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LaunchError(f"no profile can be read from {path}", got=f"{type(error).__name__}: {error}",
+                          expected="a file that `opentrn profile SCRIPT --json FILE` wrote") from None  # fmt: skip
+    if not isinstance(data, dict) or data.get("form") != FORM:
+        found = data.get("form") if isinstance(data, dict) else type(data).__name__
+        raise LaunchError(f"{path} is no profile of opentrn", got=repr(found), expected=repr(FORM))
+    return data
+
+
 def _beside(target: Path, kind: str = "tmp") -> Path:
-    return target.with_name(f".{target.name}.{os.getpid()}.{kind}")
+    return target.parent / f".{target.name}.{os.getpid()}.{kind}"
 
 
 def _refuse_folders(targets: list[Path]) -> None:

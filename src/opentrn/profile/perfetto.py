@@ -16,7 +16,7 @@ import numpy as np
 
 from opentrn.execute import native
 from opentrn.profile import protobuf
-from opentrn.profile.files import replacing
+from opentrn.profile.files import whole
 from opentrn.profile.links import Bundles, bundles, carriers, no_bundles
 from opentrn.profile.protobuf import field, packet
 from opentrn.profile.usage import DIRECTIONS, clock_rate, nanoseconds, transfer_rate
@@ -38,7 +38,7 @@ Pick = Callable[[Rows], np.ndarray]
 
 def write_perfetto(path: str | os.PathLike[str], timeline: Timeline) -> None:
     """Write the timeline as a Perfetto trace, whole or not at all. Raises FileError when `path` cannot be written."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with whole(path) as temporary, temporary.open("wb") as file:
         file.writelines(_trace(timeline))
 
 

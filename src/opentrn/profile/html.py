@@ -1,0 +1,235 @@
+"""`write_html`: a timeline as one HTML file that opens offline, for reading where the time of a kernel goes.
+
+The page is our own (`page/`: a template, a style sheet, scripts in plain JavaScript). Columns travel as one deflated
+block of typed arrays, everything else as JSON. The page asks for nothing: its content security policy forbids it.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import math
+import os
+import re
+import tempfile
+import zlib
+from collections.abc import Mapping
+from functools import reduce
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from opentrn.profile.amounts import US, sums
+from opentrn.profile.critical import walk
+from opentrn.profile.engines import engines_of
+from opentrn.timing.timeline import CAUSES, ENGINES, Timeline
+
+__all__ = ["CAUSE_WORDS", "write_html"]
+
+CAUSE_WORDS = {
+    "start": "It is the first instruction of its engine.",
+    "engine": "Its engine was busy with the instruction before it.",
+    "semaphore": "It waited for a result of another engine.",
+    "dma": "It waited for data that a DMA brings or takes away.",
+    "port": "It waited for the SBUF port that VectorE and GpSimd share.",
+    "bank": "Another engine was using the same PSUM bank.",
+    "weights": "Loading the stationary matrix was not hidden behind the product before it.",
+    "table": "An activation table had to be loaded first.",
+    "core": "It waited for the other core (barrier or sendrecv).",
+    "register": "A run-time address had to be read first.",
+}
+"""A sentence for each of `timing.timeline.CAUSES`."""
+
+DIRECTIONS = ("HBM to SBUF", "SBUF to HBM", "HBM to HBM", "on chip")
+HBM_TOUCHES = np.array([1, 1, 2, 0])
+"""How often each byte of a transfer crosses the HBM interface, by `Dma.direction`."""
+SCRIPTS = ("data", "layer", "lanes", "palette", "draw", "view", "marks", "details", "source", "tables", "main")
+COMPRESSION = 3
+"""zlib level: twice as quick as the default, and the file is 4 % larger."""
+PICOSECOND_STEPS = 1024.0
+"""Times are kept to 1/1024 ns: the mantissa's tail of zeros then compresses, and equal times stay equal."""
+
+
+def write_html(path: str | os.PathLike[str], timeline: Timeline, summary: Mapping[str, Any] | None = None) -> None:
+    """Write `timeline` to `path` as one self-contained HTML file (whole, or not at all).
+
+    `summary` is shown in the tab Summary as tables: a mapping of names to numbers, texts, mappings, or lists of these;
+    a name that ends in _ns, _us or _bytes gives the unit, and "kernel", if it is there, the title. Without it the
+    busy and waiting time of each engine is shown. Sources are read from the files that `timeline.places` names; a file
+    that is not there is left out. Raises OSError when `path` cannot be written.
+    """
+    target = Path(path)
+    _write_whole(target, _page(timeline, _overview(timeline) if summary is None else summary))
+
+
+def _write_whole(target: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        mask = os.umask(0)  # mkstemp made it private; give it the mode that open() would have
+        os.umask(mask)
+        Path(name).chmod(0o666 & ~mask)
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _page(timeline: Timeline, summary: Mapping[str, Any]) -> str:
+    page = files("opentrn.profile").joinpath("page")
+    columns = _columns(timeline)
+    packed, directory = _packed(columns)
+    facts = _facts(timeline, columns) | {"summary": summary, "columns": directory}
+    facts["title"] = str(summary.get("kernel") or ", ".join(f["name"] for f in facts["files"]) or "empty timeline")
+    parts = {
+        "title": html.escape(facts["title"]),
+        "style": page.joinpath("page.css").read_text(encoding="utf-8"),
+        "script": "\n".join(page.joinpath(f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS),
+        "facts": _json(facts),
+        "columns": base64.b64encode(packed).decode("ascii"),
+    }
+    # One pass, so that nothing inside a part is taken for a mark of the template.
+    template = page.joinpath("page.html").read_text(encoding="utf-8")
+    return re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], template)
+
+
+def _json(value: Any) -> str:
+    """JSON that may stand inside a <script>: no `<`, no `>`, no `&`, ASCII only, and no NaN."""
+    text = json.dumps(_plain(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def _packed(columns: Mapping[str, np.ndarray]) -> tuple[bytes, list[tuple[str, str, int, int]]]:
+    """All columns in one deflated block, each at a multiple of 8 bytes; and (name, dtype, offset, length) of each."""
+    squeeze = zlib.compressobj(COMPRESSION)
+    pieces, directory, offset = [], [], 0
+    for name, column in columns.items():
+        data = column.astype(column.dtype.newbyteorder("<"), copy=False).tobytes()
+        directory.append((name, column.dtype.name, offset, len(column)))
+        padding = -len(data) % 8
+        pieces.append(squeeze.compress(data + bytes(padding)))
+        offset += len(data) + padding
+    return b"".join([*pieces, squeeze.flush()]), directory
+
+
+def _columns(timeline: Timeline) -> dict[str, np.ndarray]:
+    """Every column of the page by name. Sizes are float64: JavaScript has no plain 64-bit integers."""
+    dma, semaphores = timeline.dma, timeline.semaphores
+    path = walk(timeline)
+    made = {name: _time(getattr(timeline, name)) for name in ("ready", "start", "end", "done")}
+    made |= {name: getattr(timeline, name).astype(np.uint8) for name in ("core", "engine", "cause")}
+    made |= {name: getattr(timeline, name).astype(np.int32) for name in ("operation", "place", "blocker")}
+    made |= {f"dma_{name}": _time(getattr(dma, name)) for name in ("first", "last")}
+    made |= {f"dma_{name}": getattr(dma, name).astype(np.uint8) for name in ("queue", "engines", "direction")}
+    made |= {f"dma_{name}": getattr(dma, name).astype(np.int32) for name in ("instruction", "descriptors", "tensor")}
+    made |= {f"dma_{name}": getattr(dma, name).astype(np.float64) for name in ("nbytes", "low", "high")}
+    made |= {name: getattr(semaphores, name).astype(np.int32) for name in ("producer", "consumer")}
+    made |= {"critical_row": path.rows.astype(np.int32), "critical_gap": _time(path.gap), "critical_work": _time(path.work)}
+    for (core, memory), series in timeline.occupancy.items():
+        made |= {f"{memory}{core}_time": _time(series.time), f"{memory}{core}_value": series.value.astype(np.float64)}
+    for core, spans in enumerate(timeline.clock):
+        full = np.array([label == "full" for label in spans.label], np.uint8)
+        made |= {f"clock{core}_start": _time(spans.start), f"clock{core}_end": _time(spans.end), f"clock{core}_full": full}
+    return made
+
+
+def _time(values: np.ndarray) -> np.ndarray:
+    return np.round(values.astype(np.float64) * PICOSECOND_STEPS) / PICOSECOND_STEPS
+
+
+def _facts(timeline: Timeline, columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """What the page needs beside the columns; a few kilobytes and the sources."""
+    memory = timeline.chip.memory
+    paths = list(dict.fromkeys(place.file for place in timeline.places))
+    return {
+        "chip": timeline.chip.name,
+        "cores": timeline.cores,
+        "total": timeline.total_ns,
+        "prologue": timeline.prologue_ns,
+        "epilogue": timeline.epilogue_ns,
+        "engines": ENGINES,
+        "causes": [{"name": name, "words": CAUSE_WORDS[name]} for name in CAUSES],
+        "directions": DIRECTIONS,
+        "operations": [vars(operation) for operation in timeline.operations],
+        "places": _places(timeline, paths, columns),
+        "files": [{"path": path, "name": path.rpartition("/")[2], "text": _source(path)} for path in paths],
+        "tensors": [{"name": getattr(t, "name", "") or f"tensor {n}", "text": str(t)} for n, t in enumerate(timeline.tensors)],
+        "queues": timeline.queues,
+        "occupancy": [{"core": c, "memory": m, "capacity": memory[f"{m}_bytes_per_partition"]} for c, m in timeline.occupancy],
+        "clocks": len(timeline.clock),
+        "roofline": _roofline(timeline),
+    }  # fmt: skip
+
+
+def _places(timeline: Timeline, paths: list[str], columns: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Each place with what its instructions cost in all: executions, ns busy, ns waited, ns on the critical path."""
+    place, many = timeline.place, len(timeline.places)
+    costs = {
+        "count": sums(place, np.ones(len(timeline)), many),
+        "busy": sums(place, timeline.busy, many),
+        "wait": sums(place, timeline.wait, many),
+        "critical": sums(place[columns["critical_row"]], columns["critical_gap"] + columns["critical_work"], many),
+        "nbytes": sums(place[timeline.dma.instruction], timeline.dma.nbytes, many),
+    }
+    return [
+        {"file": paths.index(p.file), "line": p.line, "function": p.function, **{k: v[n] for k, v in costs.items()}}
+        for n, p in enumerate(timeline.places)
+    ]
+
+
+def _source(path: str) -> str | None:
+    """The text of a source file; None for one that is not there any more (or never was: a cell, a string)."""
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except (OSError, ValueError):
+        return None
+
+
+def _roofline(timeline: Timeline) -> dict[str, Any]:
+    """FLOPs and HBM bytes of the run, and the roofs of the cores it used, each with tier and source."""
+    chip, cores, dma = timeline.chip, timeline.cores, timeline.dma
+    flops = np.array([operation.flops for operation in timeline.operations], np.float64)
+    stacks = math.ceil(cores / chip.cost.hbm.cores_per_stack)
+    dtypes = [n for n in chip.engines.tensor if n.startswith("tflops_") and n != "tflops_sparse"]
+    return {
+        "flops": float(flops[timeline.operation].sum()),
+        "bytes": float((dma.nbytes * HBM_TOUCHES[dma.direction]).sum()),
+        "peaks": [_roof(chip, f"TensorE {n.removeprefix('tflops_')}", f"engines.tensor.{n}", cores) for n in dtypes],
+        "bandwidths": [
+            _roof(chip, "HBM", "cost.hbm.bytes_per_ns_stack", stacks),
+            _roof(chip, "DMA", "cost.dma.cap_bytes_per_ns_core", cores),
+        ],
+    }
+
+
+def _roof(chip: Any, name: str, path: str, times: int) -> dict[str, Any]:
+    value = reduce(getattr, path.split("."), chip)
+    quantity = chip.quantity(path)
+    return {"name": name, "value": value * times, "tier": quantity.tier, "source": quantity.source, "path": path}
+
+
+def _overview(timeline: Timeline) -> dict[str, Any]:
+    """What is shown when nobody gave a summary: time of each engine of each core."""
+    engines = [
+        {"core": core, "engine": engine.name, "instructions": engine.instructions, "busy_us": engine.busy_us,
+         "wait_us": engine.wait_us, "idle_us": engine.idle_us, "utilisation": engine.utilisation}
+        for core in range(timeline.cores)
+        for engine in engines_of(timeline, core).values()
+    ]  # fmt: skip
+    return {"latency_us": timeline.total_ns * US, "instructions": len(timeline), "engines": engines}
