@@ -75,7 +75,7 @@ class FileError(OpentrnError, OSError):
 
 
 class InstallError(OpentrnError, ImportError):
-    """`import nki` cannot be pointed at opentrn (another nki is there)."""
+    """`import nki` cannot be pointed at opentrn (another nki is there), or a package that an extra brings is missing."""
 
 
 class LaunchError(OpentrnError, TypeError):

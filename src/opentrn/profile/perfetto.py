@@ -19,7 +19,7 @@ from opentrn.profile import protobuf
 from opentrn.profile.files import whole
 from opentrn.profile.links import Bundles, bundles, carriers, no_bundles
 from opentrn.profile.protobuf import field, packet
-from opentrn.profile.usage import DIRECTIONS, clock_rate, nanoseconds, transfer_rate
+from opentrn.profile.usage import DIRECTION_WORDS, clock_rate, nanoseconds, transfer_rate
 from opentrn.timing.timeline import CAUSES, ENGINES, Series, Timeline
 
 __all__ = ["write_perfetto"]
@@ -229,7 +229,7 @@ def _waits(timeline: Timeline, words: _Words) -> _Kind:
 def _transfers(timeline: Timeline, words: _Words, flows: _Flows) -> _Kind:
     dma = timeline.dma
     tensors = [tensor.name for tensor in timeline.tensors]
-    pairs = [f"{word} {tensor}".rstrip() for word in DIRECTIONS for tensor in ["", *tensors]]
+    pairs = [f"{word} {tensor}".rstrip() for word in DIRECTION_WORDS for tensor in ["", *tensors]]
     used = np.unique(_pair(dma.direction, dma.tensor, len(tensors)))
     names = np.zeros(len(pairs), np.int64)
     names[used] = words.lookup(EVENT_NAMES, [pairs[n] for n in used])

@@ -10,10 +10,10 @@ from opentrn.errors import OpentrnError
 from opentrn.machine.chip import Chip
 from opentrn.timing.timeline import Dma, Series, Spans
 
-__all__ = ["DIRECTIONS", "clock_rate", "hbm_bytes", "nanoseconds", "transfer_rate", "union"]
+__all__ = ["DIRECTION_WORDS", "clock_rate", "hbm_traffic", "nanoseconds", "transfer_rate", "union"]
 
-DIRECTIONS = ("load", "store", "move", "on chip")
-"""A word for each `Dma.direction`."""
+DIRECTION_WORDS = ("load", "store", "move", "on chip")
+"""A word for each `Dma.direction`, as a kernel's author would say it."""
 _HBM_READS, _HBM_WRITES = np.array([1, 0, 1, 0]), np.array([0, 1, 1, 0])
 SHORTEST = 1.0
 """ns; a transfer that takes less (none does, on any chip) would have no rate that can be drawn."""
@@ -34,7 +34,7 @@ def union(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return begin[first], until[np.append(first[1:], len(begin)) - 1]
 
 
-def hbm_bytes(dma: Dma) -> tuple[np.ndarray, np.ndarray]:
+def hbm_traffic(dma: Dma) -> tuple[np.ndarray, np.ndarray]:
     """Bytes that each transfer reads from HBM, and bytes that it writes there: int64."""
     return dma.nbytes * _HBM_READS[dma.direction], dma.nbytes * _HBM_WRITES[dma.direction]
 
