@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.timing.synthetic import synthetic_timeline
 
 from opentrn.errors import FileError, InstallError
 from opentrn.profile import columns
 from opentrn.profile.columns import read_columns, tables, write_columns
 from opentrn.profile.tables import Text
 from opentrn.timing.timeline import CAUSES, ENGINES
-from tests.timing.synthetic import synthetic_timeline
 
 TABLES = ["clock", "dma", "instructions", "run", "semaphores", "series", "tensors"]
 
@@ -212,4 +212,6 @@ def test_a_damaged_archive_is_read_right_or_refused(npz, read, tmp_path_factory,
         found = read_columns(path)
     except FileError:
         return
-    assert all(found[table][name].tolist() == column.tolist() for table in found for name, column in read[table].items())
+    assert all(
+        found[table][name].tolist() == column.tolist() for table in found for name, column in read[table].items()
+    )

@@ -194,8 +194,10 @@ def _write_npz(target: Path, timeline: Timeline) -> list[Path]:
     for table, columns in tables(timeline).items():
         for name, column in columns.items():
             arrays |= _npz_column(f"{table}/{name}", column)
-    with whole(target) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+    with whole(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for key, array in arrays.items():
+            with archive.open(f"{key}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
     return [target]
 
 
@@ -221,8 +223,8 @@ def _arrays(file: IO[bytes]) -> dict[str, np.ndarray]:
     if not isinstance(loaded, np.lib.npyio.NpzFile):
         raise ValueError("a single array")
     with loaded:
-        if "form" not in loaded or str(loaded["form"]) != FORM:
-            raise ValueError(f"form is {loaded['form'] if 'form' in loaded else 'missing'!s}, not {FORM!r}")
+        if (form := str(loaded.get("form", "missing"))) != FORM:
+            raise ValueError(f"form is {form}, not {FORM!r}")
         return {key: loaded[key] for key in loaded.files if key != "form"}
 
 

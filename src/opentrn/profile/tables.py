@@ -58,7 +58,9 @@ def arrow_parquet() -> tuple[ModuleType, ModuleType]:
 
 
 def arrow_column(column: Column, arrow: Any) -> Any:
-    """A column as an Arrow array: texts as a dictionary array with nulls."""
+    """A column as an Arrow array: texts as a dictionary array, with nulls for -1 and for masked entries."""
+    if isinstance(column, np.ma.MaskedArray):
+        return arrow.array(column.data, mask=np.ma.getmaskarray(column))
     if not isinstance(column, Text):
         return arrow.array(column)
     codes = arrow.array(column.codes, mask=column.codes < 0)
