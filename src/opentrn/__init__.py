@@ -10,7 +10,7 @@ from opentrn.install import install
 __all__ = ["ShapeDtype", "__version__", "errors", "install", "nki", "profile", "run"]
 __version__ = "0.1.0"
 
-_HOME = {"run": "opentrn.nki.kernel", "ShapeDtype": "opentrn.nki.launch"}
+_HOME = {"run": "opentrn.nki.kernel", "ShapeDtype": "opentrn.nki.arrays"}
 _MODULES = ("nki", "errors", "profile")
 
 

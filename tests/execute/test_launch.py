@@ -14,7 +14,7 @@ import opentrn.nki as nki
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
 from opentrn.errors import KernelError, LaunchError, MachineError
-from opentrn.nki.launch import ShapeDtype
+from opentrn.nki.arrays import ShapeDtype
 
 RNG = np.random.default_rng(9)
 X = RNG.standard_normal((6, 8)).astype(np.float32)

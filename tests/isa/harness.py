@@ -18,8 +18,8 @@ import opentrn
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
 from opentrn.errors import RuleError
-from opentrn.execute import native
 from opentrn.numerics.dtypes import dtype as dtype_of
+from opentrn.program import native
 from opentrn.program.recorder import ACTIVE
 
 

@@ -42,8 +42,8 @@ def test_everything_else_stays_and_the_chip_itself_is_untouched():
         ("cost.semaphore_ns", "1us", "cost.semaphore_ns", 1000),
         ("dma_engines", "32", "engines.dma.engines", 32),
         ("features.hardware_dge", "off", "features.hardware_dge", False),
-        ("throttle", "off", "cost.tensor.clock_low_rate", 1.0),
-        ("throttle", 0.25, "cost.tensor.clock_low_rate", 0.25),
+        ("throttle", "off", "cost.tensor.startup_rate", 1.0),
+        ("throttle", 0.25, "cost.tensor.startup_rate", 0.25),
     ],
 )
 def test_values_and_their_units(name, value, path, expected):

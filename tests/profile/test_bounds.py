@@ -68,7 +68,7 @@ def test_the_roof_is_bandwidth_left_of_the_ridge_and_the_peak_right_of_it():
 
 
 def test_throttling_counts_only_where_tensor_works():
-    low = load_chip("trn2").cost.tensor.clock_low_rate
+    low = load_chip("trn2").cost.tensor.startup_rate
     rows = [Row("tensor", 0, 100), Row("tensor", 200, 300, ready=100, cause="dma")]
     found = overheads(timeline(rows, half=((50, 250),), total=400))
     assert found["throttle"] == pytest.approx((50 + 50) * (1 - low) / 1e3)

@@ -14,9 +14,9 @@ import ml_dtypes
 import numpy as np
 
 from opentrn.bench import kernels
-from opentrn.execute import native
 from opentrn.nki import settings
 from opentrn.nki.kernel import run
+from opentrn.program import native
 from opentrn.program.recorder import ACTIVE
 
 __all__ = ["main"]

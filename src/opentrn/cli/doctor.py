@@ -40,7 +40,7 @@ def _cpu_level() -> str:
 
 def _native() -> tuple[str, str]:
     """State of the native core, and what to do about it."""
-    from opentrn.execute import native
+    from opentrn.program import native
 
     if native.available():
         return f"active, with code for {native.core().cpu_level()}", ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from opentrn.execute import native
+from opentrn.program import native
 
 __all__ = ["Block", "new_block", "wrap_block"]
 

@@ -3,33 +3,52 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from opentrn.errors import AddressError, CapacityError, KernelError, MemoryFault, OpentrnError, Site
-from opentrn.execute import access, native
+from opentrn.errors import AddressError, CapacityError, KernelError, MemoryFault, OpentrnError, Site, UnsupportedError
+from opentrn.execute import access
 from opentrn.execute.block import new_block
 from opentrn.execute.clobber import Neighbours
 from opentrn.execute.lockstep import Lockstep
 from opentrn.execute.tile import Tile
 from opentrn.isa.enums import MemoryRegion, engine
 from opentrn.numerics.dtypes import DType
-from opentrn.program.allocate import MemoryMap, allocate
+from opentrn.program import native
+from opentrn.program.allocate import MemoryMap, allocate, spread
+from opentrn.program.capture import new_capture, trace_of
 from opentrn.program.recorder import Record, Recorder
-from opentrn.program.site import site_of
+from opentrn.program.site import site_of, user_site
 from opentrn.program.step import Step
 from opentrn.program.storage import Allocation, Storage
+from opentrn.program.trace import Trace
 from opentrn.program.view import View
 
-__all__ = ["Core"]
+__all__ = ["Core", "Mode"]
 
 FLUSH_BYTES = 32 << 20
 """Newly allocated on-chip bytes after which pending records are executed, so that dead tiles are freed."""
 
 _STEPS: dict[Any, dict[Any, Step]] = {}
 """Checked signatures by (chip, precision, native core or not), shared by all launches of the process."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What a launch is for.
+
+    `strict`: memory faults raise, instead of being collected. `data`: tensors have values; without, shapes alone are
+    recorded and no memory is allocated. `trace`: keep the recorded program (`Trace`) for timing. `wide`: low-precision
+    floats are kept as float32 (`NKI_PRECISE_FP=0`).
+    """
+
+    strict: bool = True
+    data: bool = True
+    trace: bool = False
+    wide: bool = False
 
 
 class Core:
@@ -40,15 +59,13 @@ class Core:
         chip: Any,
         index: int,
         lockstep: Lockstep,
-        *,
-        wide: bool = False,
-        strict: bool = True,
+        mode: Mode = Mode(),
         stochastic: np.random.Generator | None = None,
     ) -> None:
-        self.chip, self.index, self.lockstep, self.wide, self.strict = chip, index, lockstep, wide, strict
+        self.chip, self.index, self.lockstep, self.mode = chip, index, lockstep, mode
         self.stochastic = stochastic
         self.allocations: list[Allocation] = []
-        self.counts: Counter[Step] = Counter()
+        self.capture = new_capture(mode.trace)
         self.accumulators: dict[engine, np.ndarray] = {}
         self.generators: dict[engine, Any] = {}
         self.warnings: list[OpentrnError] = []
@@ -60,7 +77,7 @@ class Core:
         self._neighbours = Neighbours()
         self._fresh_bytes = 0
         self._now: tuple[Any, Any] = (None, None)
-        steps = _STEPS.setdefault((chip.name, wide, native.available()), {})
+        steps = _STEPS.setdefault((chip.name, mode.wide, native.available()), {})
         self.recorder = Recorder(chip, steps, native.plan, self)
         self.recorder.flush = self.flush
 
@@ -81,9 +98,11 @@ class Core:
         made = Allocation(number, name, shape, dtype, buffer, self.index, site, address, manual=address is not None)
         if buffer.on_chip:
             self._check_place(made)
-        wide = self.wide and dtype.is_float and dtype.itemsize < 4
-        itemsize = 4 if wide else dtype.itemsize
-        storage = Storage(made, block or new_block(prod(shape) * itemsize, itemsize), wide)
+        wide = self.mode.wide and dtype.is_float and dtype.itemsize < 4
+        if block is None and self.mode.data:
+            itemsize = 4 if wide else dtype.itemsize
+            block = new_block(prod(shape) * itemsize, itemsize)
+        storage = Storage(made, block, wide)
         self.allocations.append(made)
         if buffer.on_chip:
             if address is not None:
@@ -114,15 +133,17 @@ class Core:
                 got=f"core {self.index}: {shape} {dtype.name}; the other core: {shared[number][:2]}",
                 expected="the same sequence of shared_hbm allocations on both cores",
             )
-        block = shared[number][2] if number < len(shared) else None
+        first = number == len(shared)
+        block = None if first else shared[number][2]
         storage = self.allocate(shape, dtype, buffer, name=name, address=address, site=site, block=block)
-        if block is None:
+        if first:
             shared.append((shape, dtype.name, storage.block))
         return storage
 
     def fill(self, view: View, array: np.ndarray) -> None:
         """Give a tensor constant contents (what the runtime loads with the model)."""
-        Tile(view, "constant", self).put(array)
+        if self.mode.data:
+            Tile(view, "constant", self).put(array)
 
     def capacity(self, buffer: MemoryRegion) -> int:
         """Bytes per partition that a kernel may use."""
@@ -160,61 +181,49 @@ class Core:
                 expected=f"at most {total:,}",
             )
 
+    def settle(self) -> None:
+        """Bring to the tensors what the records told: when each was used, and whether it was written."""
+        touched = self.capture.touched()
+        for tensor, first, last, written in zip(
+            self.allocations, *(column.tolist() for column in touched), strict=False
+        ):
+            tensor.first, tensor.last, tensor.written = first, last, written
+
     def place(self) -> None:
-        """Give every on-chip tensor its address and note the high-water marks (`maps`)."""
+        """Give every on-chip tensor its address (for timing: one that lets tiles be filled ahead); note the high-water marks."""
+        self.settle()
         for region, bank in ((MemoryRegion.sbuf, None), (MemoryRegion.psum, self.chip.memory.psum_bank_bytes)):
             manual = any(a.manual for a in self.allocations if a.buffer is region)
             facts = self.chip.memory
             limit = facts.sbuf_bytes_per_partition if manual and region is MemoryRegion.sbuf else self.capacity(region)
             self.maps[region] = allocate(self.allocations, region, limit, bank)
+            if self.mode.trace:
+                spread(self.maps[region], bank)
 
     # ---------------------------------------------------------------- execution
     def flush(self) -> None:
         """Execute everything recorded so far."""
         recorder = self.recorder
-        batch, first = recorder.pending[:], recorder.base
+        batch = recorder.pending[:]
         recorder.pending.clear()
         recorder.base += len(batch)
         self._fresh_bytes = 0
-        if batch:
-            self._note(batch, first)
+        if not batch:
+            return
+        self.capture.append(batch)
+        if self.mode.data:
+            if self._neighbours:
+                self._follow(batch)
             self._run(batch)
 
-    def _note(self, batch: list[Record], first: int) -> None:
-        """Count the instructions, and keep when each tensor was first and last touched."""
-        self.counts.update([record[0] for record in batch])
-        last = {v.storage: n for n, record in enumerate(batch, first) for v in record[1]}
-        end = first + len(batch) - 1
-        begin = {v.storage: end - n for n, record in enumerate(reversed(batch)) for v in record[1]}
-        if any(record[0].indexed for record in batch):
-            self._note_indices(batch, first, begin, last)
-        arguments = False
-        for storage, number in last.items():
-            allocation = storage.allocation
-            allocation.first = begin[storage] if allocation.first < 0 else allocation.first
-            allocation.last = number
-            arguments = arguments or storage.source is not None
-        if arguments:
-            self._note_stores(batch)
-        if self._neighbours:
-            self._follow(batch)
+    @property
+    def counts(self) -> Counter[Step]:
+        """How often each step has run."""
+        return Counter(self.capture.counts())
 
-    @staticmethod
-    def _note_indices(batch: list[Record], first: int, begin: dict[Storage, int], last: dict[Storage, int]) -> None:
-        for number, (_, operands, _) in enumerate(batch, first):
-            for view in operands:
-                if view.dynamic is not None and isinstance(view.dynamic.index, View):
-                    storage = view.dynamic.index.storage
-                    begin[storage] = min(begin.get(storage, number), number)
-                    last[storage] = max(last.get(storage, number), number)
-
-    @staticmethod
-    def _note_stores(batch: list[Record]) -> None:
-        """Remember which of the caller's arrays were written."""
-        for step, operands, _ in batch:
-            for role, view in zip(step.roles, operands, strict=True):
-                if role != "in" and view.storage.source is not None:
-                    view.storage.source.stored = True
+    def trace(self) -> Trace:
+        """The recorded program; after `place`."""
+        return trace_of(self.capture, self.allocations, self.recorder.edges)
 
     def _follow(self, batch: list[Record]) -> None:
         """Clobbered reads among hand-placed tensors, in program order."""
@@ -267,7 +276,7 @@ class Core:
             action()
         except OpentrnError as error:
             self._locate(error)
-            if self.strict or not isinstance(error, MemoryFault):
+            if self.mode.strict or not isinstance(error, MemoryFault):
                 raise
             self.warnings.append(error)
 
@@ -283,8 +292,17 @@ class Core:
         self.warnings.append(fault)
 
     # ---------------------------------------------------------------- values
+    def _need_values(self, what: str) -> NoReturn:
+        raise UnsupportedError(
+            f"{what} needs values, and the kernel is recorded with shapes alone",
+            site=user_site(2),
+            hint='use mode="values"',
+        )
+
     def values(self, view: View) -> np.ndarray:
         """The view's values now (a copy in the carrier dtype); executes what is pending. No check for unwritten bytes."""
+        if not self.mode.data:
+            self._need_values("looking at a tensor")
         self.flush()
         if view.dynamic is not None:
             return Tile(view, "value", self).array()
@@ -292,6 +310,8 @@ class Core:
 
     def scalar(self, view: View) -> int | float:
         """The value of a one-element view, which must have been written."""
+        if not self.mode.data:
+            self._need_values("reading an element of a tensor")
         self.flush()
         return Tile(view, "src", self).flat()[0].item()
 

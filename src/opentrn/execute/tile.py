@@ -91,7 +91,7 @@ class Tile:
             missing = self.where().unwritten()
         if missing.any():
             fault = _unwritten(self, missing)
-            if self.core is None or self.core.strict:
+            if self.core is None or self.core.mode.strict:
                 raise fault
             self.core.note(fault)
             self._show_sentinels(missing)

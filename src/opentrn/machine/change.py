@@ -56,7 +56,7 @@ ALIASES = {
     "hbm": Alias("bandwidth of HBM", ("cost.hbm.bytes_per_ns_stack", "cost.hbm.bytes_per_ns_chip")),
     "throttle": Alias(
         "clock of TensorE while it has little to do, as a fraction: off, or a number",
-        ("cost.tensor.clock_low_rate",),
+        ("cost.tensor.startup_rate",),
         {"off": 1.0},
     ),
     "sbuf": Alias(

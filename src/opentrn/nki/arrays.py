@@ -1,4 +1,7 @@
-"""Arrays of numpy, torch and jax as kernel arguments and results: one `Kind` for each framework."""
+"""Arrays of numpy, torch and jax as kernel arguments and results: one `Kind` for each framework.
+
+`ShapeDtype` stands in for an array whose values do not matter.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,19 @@ from opentrn.errors import LaunchError
 from opentrn.numerics.dtypes import DType
 from opentrn.numerics.dtypes import dtype as dtype_of
 
-__all__ = ["Kind", "kind_of"]
+__all__ = ["Kind", "ShapeDtype", "kind_of", "stand_in"]
+
+
+@dataclass(frozen=True)
+class ShapeDtype:
+    """An array without data: its shape and its dtype, in any spelling that NKI has for it (kept as NKI's name)."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+        object.__setattr__(self, "dtype", dtype_of(self.dtype).name)
 
 
 @dataclass(frozen=True)
@@ -52,6 +67,15 @@ def kind_of(value: Any) -> Kind | None:
     if jax is not None and isinstance(value, jax.Array):
         return _jax_kind(jax)
     return None
+
+
+def stand_in(value: Any) -> ShapeDtype | None:
+    """The shape and dtype of an array, of a torch meta tensor or of a `jax.ShapeDtypeStruct`; None for anything else."""
+    if isinstance(value, ShapeDtype):
+        return value
+    if kind_of(value) is None and type(value).__name__ != "ShapeDtypeStruct":
+        return None
+    return ShapeDtype(tuple(value.shape), value.dtype)
 
 
 def _torch_kind(torch: Any) -> Kind:

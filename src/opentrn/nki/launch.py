@@ -13,37 +13,27 @@ import numpy as np
 from opentrn.errors import LaunchError, MemoryFault, OpentrnError
 from opentrn.execute import access
 from opentrn.execute.block import wrap_block
-from opentrn.execute.core import Core
+from opentrn.execute.core import Core, Mode
 from opentrn.execute.lockstep import Lockstep
 from opentrn.execute.tile import sentinel
 from opentrn.isa.enums import MemoryRegion
 from opentrn.machine.chip import Chip, load_chip
 from opentrn.nki import settings
-from opentrn.nki.arrays import Kind, kind_of
+from opentrn.nki.arrays import Kind, ShapeDtype, kind_of, stand_in
 from opentrn.nki.notices import notice
 from opentrn.nki.objects import NKIObject
 from opentrn.nki.tensor import NkiTensor
-from opentrn.numerics.dtypes import DTYPES
+from opentrn.numerics.dtypes import DTYPES, DType
 from opentrn.numerics.dtypes import dtype as dtype_of
 from opentrn.program.allocate import MemoryMap
 from opentrn.program.recorder import ACTIVE
 from opentrn.program.site import user_site
 from opentrn.program.step import Step
+from opentrn.program.storage import Allocation
+from opentrn.program.trace import Trace
 from opentrn.program.view import View
 
-__all__ = ["Report", "ShapeDtype", "launch"]
-
-
-@dataclass(frozen=True)
-class ShapeDtype:
-    """An argument without data: its shape and dtype only."""
-
-    shape: tuple[int, ...]
-    dtype: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
-        object.__setattr__(self, "dtype", dtype_of(self.dtype).name)
+__all__ = ["Report", "launch"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +42,7 @@ class Report:
 
     `instructions` counts by instruction name and `engines` by engine name (both cores together), `steps` by checked
     signature; `memory` holds, for each core, the map of SBUF and PSUM; `warnings` are the faults that ``strict=False``
-    let pass.
+    let pass; `traces` is the recorded program of each core, None unless it was asked for.
     """
 
     results: Any
@@ -63,6 +53,7 @@ class Report:
     steps: Counter[Step]
     memory: list[dict[MemoryRegion, MemoryMap]]
     warnings: list[OpentrnError] = field(default_factory=list)
+    traces: list[Trace] | None = None
 
     @property
     def instruction_count(self) -> int:
@@ -72,41 +63,48 @@ class Report:
 
 @dataclass
 class _Argument:
-    """One array argument and how to bring what the kernel wrote into it back to the caller."""
+    """One array argument and how to bring what the kernel wrote into it back to the caller.
+
+    `block` and `array` hold its data; None where shapes alone are recorded. `tensors` are its tensors on the cores.
+    """
 
     original: Any
-    kind: Kind
-    shared: bool
-    block: Any
-    array: np.ndarray
-    stored: bool = False
-    """An instruction wrote into it."""
+    shape: tuple[int, ...]
+    dtype: DType
+    kind: Kind | None = None
+    shared: bool = False
+    block: Any = None
+    array: np.ndarray | None = None
+    tensors: list[Allocation] = field(default_factory=list)
+
+    @property
+    def stored(self) -> bool:
+        """An instruction wrote into it."""
+        return any(tensor.written for tensor in self.tensors)
+
+    @property
+    def changes(self) -> bool:
+        """What is stored into it reaches the caller (the arrays of jax never change)."""
+        return self.shared or self.kind is None or self.kind.write_back is not None
 
 
 class _Launch:
     """One run of one kernel on `lnc` cores."""
 
     def __init__(
-        self, function: Callable[..., Any], name: str, lnc: int, options: settings.Settings, strict: bool
+        self, function: Callable[..., Any], name: str, lnc: int, options: settings.Settings, mode: Mode
     ) -> None:
-        self.function, self.name, self.lnc, self.options, self.strict = function, name, lnc, options, strict
+        self.function, self.name, self.lnc, self.options, self.mode = function, name, lnc, options, mode
         self.chip = load_chip(options.target)
         self.arguments: dict[int, _Argument] = {}
         self.lockstep = Lockstep(lnc, self._resume)
-        seed = options.stochastic_seed
-        self.cores = [
-            Core(
-                self.chip,
-                n,
-                self.lockstep,
-                wide=options.wide,
-                strict=strict,
-                stochastic=None if seed is None else np.random.default_rng((seed, n)),
-            )
-            for n in range(lnc)
-        ]
+        self.cores = [Core(self.chip, n, self.lockstep, mode, self._stochastic(n)) for n in range(lnc)]
         for core in self.cores:
             core.shared_tensors = self.cores[0].shared_tensors
+
+    def _stochastic(self, core: int) -> np.random.Generator | None:
+        seed = self.options.stochastic_seed
+        return None if seed is None else np.random.default_rng((seed, core))
 
     def _resume(self, core: int) -> None:
         ACTIVE.recorder = self.cores[core].recorder
@@ -114,9 +112,12 @@ class _Launch:
     # ------------------------------------------------------------- arguments
     def argument(self, core: Core, value: Any) -> Any:
         """A caller's value as the kernel sees it; containers are rebuilt around their arrays."""
+        like = None if self.mode.data else stand_in(value)
+        if like is not None:
+            return self._tensor(core, value, lambda: _stand_in(value, like))
         kind = kind_of(value)
         if kind is not None:
-            return self._tensor(core, value, kind)
+            return self._tensor(core, value, lambda: _wrap(value, kind, self.options.wide))
         if isinstance(value, ShapeDtype):
             storage = core.allocate(value.shape, DTYPES[value.dtype], self._argument_buffer())
             return NkiTensor.whole(storage)
@@ -147,13 +148,13 @@ class _Launch:
     def _argument_buffer(self) -> MemoryRegion:
         return MemoryRegion.shared_hbm if self.lnc > 1 else MemoryRegion.private_hbm
 
-    def _tensor(self, core: Core, value: Any, kind: Kind) -> NkiTensor:
+    def _tensor(self, core: Core, value: Any, make: Callable[[], _Argument]) -> NkiTensor:
         found = self.arguments.get(id(value))
         if found is None:
-            found = self.arguments[id(value)] = _wrap(value, kind, self.options.wide)
-        kind_name = dtype_of(found.original.dtype)
-        storage = core.allocate(tuple(value.shape), kind_name, self._argument_buffer(), block=found.block)
+            found = self.arguments[id(value)] = make()
+        storage = core.allocate(found.shape, found.dtype, self._argument_buffer(), block=found.block)
         storage.source = found
+        found.tensors.append(storage.allocation)
         return NkiTensor.whole(storage)
 
     # ------------------------------------------------------------- running
@@ -173,6 +174,8 @@ class _Launch:
                 core.place()
         finally:
             ACTIVE.recorder = outer
+            for core in self.cores:
+                core.settle()
             self._write_back()
         results = self._result(returned)
         steps: Counter[Step] = Counter()
@@ -192,18 +195,17 @@ class _Launch:
             steps,
             [c.maps for c in self.cores],
             [w for c in self.cores for w in c.warnings],
+            [c.trace() for c in self.cores] if self.mode.trace else None,
         )
 
     def _write_back(self) -> None:
         """Bring stores into arguments back to arrays whose memory could not be shared."""
         for argument in self.arguments.values():
-            if argument.stored and not argument.shared and argument.kind.write_back is not None:
-                values = (
-                    argument.array.view(dtype_of(argument.original.dtype).carrier)
-                    if not self.options.wide
-                    else (argument.array.astype(dtype_of(argument.original.dtype).carrier))
-                )
-                argument.kind.write_back(argument.original, values.reshape(tuple(argument.original.shape)))
+            write_back = argument.kind and argument.kind.write_back
+            if argument.stored and not argument.shared and write_back and argument.array is not None:
+                carrier = argument.dtype.carrier
+                values = argument.array.astype(carrier) if self.options.wide else argument.array.view(carrier)
+                write_back(argument.original, values.reshape(argument.shape))
 
     # ------------------------------------------------------------- results
     def _result(self, returned: Any) -> Any:
@@ -218,7 +220,7 @@ class _Launch:
         return self._convert(returned)
 
     def _wrote_arguments(self) -> bool:
-        return any(a.stored and (a.shared or a.kind.write_back) for a in self.arguments.values())
+        return any(a.stored and a.changes for a in self.arguments.values())
 
     def _convert(self, value: Any) -> Any:
         if isinstance(value, (tuple, list)):
@@ -235,6 +237,8 @@ class _Launch:
                 expected="tensors in nl.shared_hbm",
                 hint="nisa.dma_copy it to an HBM tensor and return that",
             )
+        if not self.mode.data:
+            return ShapeDtype(value.shape, value.dtype)
         argument = value.storage.source
         if argument is not None and argument.kind.write_back and _is_all_of(value):
             return argument.original
@@ -249,7 +253,7 @@ class _Launch:
             self._warn_unwritten(view, missing)
         if array.dtype != view.dt.carrier:
             array = array.astype(view.dt.carrier)
-        kinds = [a.kind for a in self.arguments.values()]
+        kinds = [a.kind for a in self.arguments.values() if a.kind is not None]
         return kinds[0].from_numpy(array, view.dt) if kinds else array
 
     def _warn_unwritten(self, view: View, missing: np.ndarray) -> None:
@@ -300,13 +304,7 @@ def _wrap(value: Any, kind: Kind, wide: bool) -> _Argument:
     except OpentrnError as error:
         error.site = user_site()
         raise
-    if seen.size == 0 or seen.ndim == 0:
-        raise LaunchError(
-            "argument array",
-            site=user_site(),
-            got=f"shape {seen.shape}",
-            expected="at least one dimension and one element",
-        )
+    _check_shape(seen.shape)
     if wide and named.is_float and named.itemsize < 4:
         array, shared = np.ascontiguousarray(seen.astype(np.float32)), False
     elif kind.write_back is not None and seen.flags.c_contiguous and seen.flags.writeable and seen.flags.aligned:
@@ -315,7 +313,22 @@ def _wrap(value: Any, kind: Kind, wide: bool) -> _Argument:
         array, shared = np.array(seen, order="C"), False
     flat = array.reshape(-1).view(np.uint8)
     block = wrap_block(flat, array.dtype.itemsize)
-    return _Argument(value, kind, shared, block, array)
+    return _Argument(value, tuple(value.shape), named, kind, shared, block, array)
+
+
+def _stand_in(value: Any, like: ShapeDtype) -> _Argument:
+    _check_shape(like.shape)
+    return _Argument(value, like.shape, DTYPES[like.dtype], kind_of(value))
+
+
+def _check_shape(shape: tuple[int, ...]) -> None:
+    if not shape or 0 in shape:
+        raise LaunchError(
+            "argument array",
+            site=user_site(),
+            got=f"shape {shape}",
+            expected="at least one dimension and one element",
+        )
 
 
 def launch(
@@ -328,8 +341,14 @@ def launch(
     target: str | None = None,
     default_target: str | None = None,
     strict: bool = True,
+    data: bool = True,
+    trace: bool = False,
 ) -> Report:
-    """Run ``function(*args, **kwargs)`` as a kernel on `lnc` cores of the target chip."""
+    """Run ``function(*args, **kwargs)`` as a kernel on `lnc` cores of the target chip.
+
+    With ``data=False`` it is recorded with shapes alone: arrays and `ShapeDtype` serve as arguments alike, no tensor has
+    memory, results are `ShapeDtype`, and whatever needs a value raises UnsupportedError. `trace` asks for `Report.traces`.
+    """
     options = settings.read(target, default_target)
     chip = load_chip(options.target)
     if lnc not in chip.limits.lnc_values:
@@ -347,4 +366,4 @@ def launch(
             expected=f"{lnc}",
             hint="launch with kernel[LNC] that matches the variable",
         )
-    return _Launch(function, name, lnc, options, strict).run(args, kwargs)
+    return _Launch(function, name, lnc, options, Mode(strict, data, trace, options.wide)).run(args, kwargs)

@@ -1,7 +1,9 @@
 """Virtual registers and the instructions that move scalars into and out of them.
 
-While a kernel is recorded its values are computed on demand, so a register always has a known value here; loops whose
-bounds are registers run as the device would run them.
+While a kernel is recorded its values are computed on demand, so a register always has a known value; loops whose bounds
+are registers run as the device would run them. Where shapes alone are recorded, a register that was loaded from a tensor
+is unknown: it serves as an address (any element of the tensor may be meant), and whatever else needs it (a loop bound,
+a condition, an attribute) raises UnsupportedError. Registers with known values still steer loops.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from opentrn.errors import KernelError, LaunchError
+from opentrn.errors import KernelError, LaunchError, UnsupportedError
 from opentrn.nki.compat import accepts_older, deprecated
 from opentrn.nki.compat.v0_5 import LOOPS
 from opentrn.nki.objects import NKIObject
@@ -23,16 +25,32 @@ __all__ = ["VirtualRegister", "register_alloc", "register_load", "register_move"
 FIRST, END = -(2**31), 2**32
 
 
+class _Unknown:
+    """The state of a register that holds a value nobody computed."""
+
+    def __repr__(self) -> str:
+        return "unknown"
+
+
+UNKNOWN = _Unknown()
+
+
 class VirtualRegister(NKIObject):
     """A 32-bit scalar of an engine sequencer (nki.isa.VirtualRegister). `frozen` ones are loop variables."""
 
     is_register = True
 
-    def __init__(self, state: int | None = None, frozen: bool = False) -> None:
+    def __init__(self, state: int | _Unknown | None = None, frozen: bool = False) -> None:
         self.state, self.frozen = state, frozen
 
     def read(self) -> int:
-        """The value; KernelError when none was ever moved in."""
+        """The value. KernelError when none was ever moved in, UnsupportedError when it is unknown."""
+        if isinstance(self.state, _Unknown):
+            raise UnsupportedError(
+                "the value of a register that was loaded from a tensor needs values, and the kernel is recorded with shapes alone",
+                site=user_site(),
+                hint='use mode="values"; as an address alone (nl.ds, select, ap) the register would do',
+            )
         if self.state is None:
             raise KernelError(
                 "a register is read before it has a value",
@@ -41,7 +59,7 @@ class VirtualRegister(NKIObject):
             )
         return self.state
 
-    def write(self, value: int) -> None:
+    def write(self, value: int | _Unknown) -> None:
         """Set the value; loop variables are frozen."""
         if self.frozen:
             raise KernelError(
@@ -49,11 +67,11 @@ class VirtualRegister(NKIObject):
                 site=user_site(2),
                 hint="carry state in another register or in SBUF",
             )
-        if not FIRST <= value < END:
+        if not isinstance(value, _Unknown) and not FIRST <= value < END:
             raise KernelError("value does not fit a register", site=user_site(2), got=str(value), expected="32 bits")
         if self.state is not None and ACTIVE.recorder is not None:
             ACTIVE.recorder.flush()  # what is recorded still addresses through the old value
-        self.state = int(value)
+        self.state = value
 
     def __bool__(self) -> bool:
         deprecated(LOOPS["while"])
@@ -99,18 +117,25 @@ def register_alloc(x: int | None = None) -> VirtualRegister:
 @accepts_older("nisa.register_move")
 def register_move(dst: VirtualRegister, src: Any) -> None:
     """Copy an integer or another register into `dst`."""
-    value = src.read() if isinstance(src, VirtualRegister) else src
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+    if isinstance(src, VirtualRegister):
+        value = UNKNOWN if src.state is UNKNOWN else src.read()
+    elif isinstance(src, (int, np.integer)) and not isinstance(src, bool):
+        value = int(src)
+    else:
         raise LaunchError("register_move", site=user_site(), got=repr(src), expected="an integer or a register")
-    _register(dst, "dst").write(int(value))
+    _register(dst, "dst").write(value)
 
 
 def register_load(dst: VirtualRegister, src: View) -> None:
     """Load the single element of a tensor in HBM or SBUF into `dst`; computes what it depends on."""
-    value = active("nisa.register_load").state.scalar(_single(src, "register_load"))
-    _register(dst, "dst").write(int(value))
+    core = active("nisa.register_load").state
+    tensor = _single(src, "register_load")
+    _register(dst, "dst").write(int(core.scalar(tensor)) if core.mode.data else UNKNOWN)
 
 
 def register_store(dst: View, src: VirtualRegister) -> None:
     """Write a register into a one-element tensor in HBM or SBUF."""
-    active("nisa.register_store").state.store_scalar(_single(dst, "register_store"), _register(src, "src").read())
+    core = active("nisa.register_store").state
+    tensor, register = _single(dst, "register_store"), _register(src, "src")
+    if core.mode.data:
+        core.store_scalar(tensor, register.read())

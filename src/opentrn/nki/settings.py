@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from opentrn.execute import native
 from opentrn.machine.chip import load_chip
+from opentrn.program import native
 
 __all__ = ["Settings", "nc_version", "read"]
 

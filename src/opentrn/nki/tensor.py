@@ -52,7 +52,9 @@ class NkiTensor(View):
             return head
         return f"{head}\n{self._shown()}"
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        # where shapes alone are recorded `numpy` refuses: who prints a tensor asks for its values
+        return repr(self) if ACTIVE.recorder is None or self.block is not None else str(self.numpy())
 
     def _shown(self) -> str:
         values = self.numpy()

@@ -144,9 +144,5 @@ def _throttled(timeline: Timeline) -> float:
         half = np.array([label == "half" for label in spans.label], bool)
         rows = (timeline.core == core) & (timeline.engine == ENGINES.index("tensor"))
         slow = overlap(timeline.start[rows], timeline.end[rows], spans.start[half], spans.end[half])
-        lost += slow * (1 - _DEV(timeline.chip.cost.tensor)) if slow else 0.0
+        lost += slow * (1 - timeline.chip.cost.tensor.startup_rate) if slow else 0.0
     return lost
-
-
-def _DEV(t):
-    return t["clock_low_rate" if "clock_low_rate" in t else "startup_rate"]

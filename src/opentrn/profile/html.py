@@ -10,22 +10,22 @@ import base64
 import html
 import json
 import math
-import os
 import re
-import tempfile
 import zlib
 from collections.abc import Mapping
-from functools import reduce
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from opentrn.profile.amounts import US, sums
-from opentrn.profile.critical import walk
+from opentrn.profile.amounts import US
+from opentrn.profile.bounds import roofline
+from opentrn.profile.critical import Segments, walk
 from opentrn.profile.engines import engines_of
-from opentrn.timing.timeline import CAUSES, ENGINES, Timeline
+from opentrn.profile.files import whole
+from opentrn.profile.lines import lines
+from opentrn.timing.timeline import CAUSES, ENGINES, Place, Timeline
 
 __all__ = ["CAUSE_WORDS", "write_html"]
 
@@ -44,8 +44,7 @@ CAUSE_WORDS = {
 """A sentence for each of `timing.timeline.CAUSES`."""
 
 DIRECTIONS = ("HBM to SBUF", "SBUF to HBM", "HBM to HBM", "on chip")
-HBM_TOUCHES = np.array([1, 1, 2, 0])
-"""How often each byte of a transfer crosses the HBM interface, by `Dma.direction`."""
+"""In words, by the number in `Dma.direction`."""
 SCRIPTS = ("data", "layer", "lanes", "palette", "draw", "view", "marks", "details", "source", "tables", "main")
 COMPRESSION = 3
 """zlib level: twice as quick as the default, and the file is 4 % larger."""
@@ -53,37 +52,24 @@ PICOSECOND_STEPS = 1024.0
 """Times are kept to 1/1024 ns: the mantissa's tail of zeros then compresses, and equal times stay equal."""
 
 
-def write_html(path: str | os.PathLike[str], timeline: Timeline, summary: Mapping[str, Any] | None = None) -> None:
+def write_html(path: str | Path, timeline: Timeline, summary: Mapping[str, Any] | None = None) -> None:
     """Write `timeline` to `path` as one self-contained HTML file (whole, or not at all).
 
-    `summary` is shown in the tab Summary as tables: a mapping of names to numbers, texts, mappings, or lists of these;
-    a name that ends in _ns, _us or _bytes gives the unit, and "kernel", if it is there, the title. Without it the
-    busy and waiting time of each engine is shown. Sources are read from the files that `timeline.places` names; a file
-    that is not there is left out. Raises OSError when `path` cannot be written.
+    `summary` is shown as tables: a mapping of names to numbers, texts, mappings, or lists of these, such as
+    `ProfileReport.to_dict()`. Names that end in _ns, _us, _bytes, _gbps or share give the unit; {file, line, function}
+    becomes a link to the source; "kernel" is the title. Without it the time of each engine is shown. Sources are read
+    from the files that `timeline.places` names, if they are there. Raises OSError when `path` cannot be written.
     """
-    target = Path(path)
-    _write_whole(target, _page(timeline, _overview(timeline) if summary is None else summary))
-
-
-def _write_whole(target: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        mask = os.umask(0)  # mkstemp made it private; give it the mode that open() would have
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    page = _page(timeline, _overview(timeline) if summary is None else summary)
+    with whole(path) as part:
+        part.write_text(page, encoding="utf-8", newline="\n")
 
 
 def _page(timeline: Timeline, summary: Mapping[str, Any]) -> str:
     page = files("opentrn.profile").joinpath("page")
-    columns = _columns(timeline)
-    packed, directory = _packed(columns)
-    facts = _facts(timeline, columns) | {"summary": summary, "columns": directory}
+    path = walk(timeline)
+    packed, directory = _packed(_columns(timeline, path))
+    facts = _facts(timeline, path) | {"summary": summary, "columns": directory}
     facts["title"] = str(summary.get("kernel") or ", ".join(f["name"] for f in facts["files"]) or "empty timeline")
     parts = {
         "title": html.escape(facts["title"]),
@@ -128,10 +114,9 @@ def _packed(columns: Mapping[str, np.ndarray]) -> tuple[bytes, list[tuple[str, s
     return b"".join([*pieces, squeeze.flush()]), directory
 
 
-def _columns(timeline: Timeline) -> dict[str, np.ndarray]:
+def _columns(timeline: Timeline, path: Segments) -> dict[str, np.ndarray]:
     """Every column of the page by name. Sizes are float64: JavaScript has no plain 64-bit integers."""
     dma, semaphores = timeline.dma, timeline.semaphores
-    path = walk(timeline)
     made = {name: _time(getattr(timeline, name)) for name in ("ready", "start", "end", "done")}
     made |= {name: getattr(timeline, name).astype(np.uint8) for name in ("core", "engine", "cause")}
     made |= {name: getattr(timeline, name).astype(np.int32) for name in ("operation", "place", "blocker")}
@@ -140,7 +125,7 @@ def _columns(timeline: Timeline) -> dict[str, np.ndarray]:
     made |= {f"dma_{name}": getattr(dma, name).astype(np.int32) for name in ("instruction", "descriptors", "tensor")}
     made |= {f"dma_{name}": getattr(dma, name).astype(np.float64) for name in ("nbytes", "low", "high")}
     made |= {name: getattr(semaphores, name).astype(np.int32) for name in ("producer", "consumer")}
-    made |= {"critical_row": path.rows.astype(np.int32), "critical_gap": _time(path.gap), "critical_work": _time(path.work)}
+    made |= {"critical_row": path.rows.astype(np.int32), "critical_work": _time(path.work)}
     for (core, memory), series in timeline.occupancy.items():
         made |= {f"{memory}{core}_time": _time(series.time), f"{memory}{core}_value": series.value.astype(np.float64)}
     for core, spans in enumerate(timeline.clock):
@@ -153,10 +138,10 @@ def _time(values: np.ndarray) -> np.ndarray:
     return np.round(values.astype(np.float64) * PICOSECOND_STEPS) / PICOSECOND_STEPS
 
 
-def _facts(timeline: Timeline, columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _facts(timeline: Timeline, path: Segments) -> dict[str, Any]:
     """What the page needs beside the columns; a few kilobytes and the sources."""
     memory = timeline.chip.memory
-    paths = list(dict.fromkeys(place.file for place in timeline.places))
+    names = list(dict.fromkeys(place.file for place in timeline.places))
     return {
         "chip": timeline.chip.name,
         "cores": timeline.cores,
@@ -167,30 +152,19 @@ def _facts(timeline: Timeline, columns: Mapping[str, np.ndarray]) -> dict[str, A
         "causes": [{"name": name, "words": CAUSE_WORDS[name]} for name in CAUSES],
         "directions": DIRECTIONS,
         "operations": [vars(operation) for operation in timeline.operations],
-        "places": _places(timeline, paths, columns),
-        "files": [{"path": path, "name": path.rpartition("/")[2], "text": _source(path)} for path in paths],
+        "files": [{"path": name, "name": name.rpartition("/")[2], "text": _source(name)} for name in names],
+        "places": [_place(place, names) for place in timeline.places],
+        "lines": [vars(line) | {"place": _place(line.place, names)} for line in lines(timeline, path)],
         "tensors": [{"name": getattr(t, "name", "") or f"tensor {n}", "text": str(t)} for n, t in enumerate(timeline.tensors)],
         "queues": timeline.queues,
         "occupancy": [{"core": c, "memory": m, "capacity": memory[f"{m}_bytes_per_partition"]} for c, m in timeline.occupancy],
         "clocks": len(timeline.clock),
-        "roofline": _roofline(timeline),
+        "roofline": vars(roofline(timeline)) | {"roofs": _roofs(timeline)},
     }  # fmt: skip
 
 
-def _places(timeline: Timeline, paths: list[str], columns: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Each place with what its instructions cost in all: executions, ns busy, ns waited, ns on the critical path."""
-    place, many = timeline.place, len(timeline.places)
-    costs = {
-        "count": sums(place, np.ones(len(timeline)), many),
-        "busy": sums(place, timeline.busy, many),
-        "wait": sums(place, timeline.wait, many),
-        "critical": sums(place[columns["critical_row"]], columns["critical_gap"] + columns["critical_work"], many),
-        "nbytes": sums(place[timeline.dma.instruction], timeline.dma.nbytes, many),
-    }
-    return [
-        {"file": paths.index(p.file), "line": p.line, "function": p.function, **{k: v[n] for k, v in costs.items()}}
-        for n, p in enumerate(timeline.places)
-    ]
+def _place(place: Place, names: list[str]) -> dict[str, Any]:
+    return {"file": names.index(place.file), "line": place.line, "function": place.function}
 
 
 def _source(path: str) -> str | None:
@@ -201,35 +175,25 @@ def _source(path: str) -> str | None:
         return None
 
 
-def _roofline(timeline: Timeline) -> dict[str, Any]:
-    """FLOPs and HBM bytes of the run, and the roofs of the cores it used, each with tier and source."""
-    chip, cores, dma = timeline.chip, timeline.cores, timeline.dma
-    flops = np.array([operation.flops for operation in timeline.operations], np.float64)
+def _roofs(timeline: Timeline) -> list[dict[str, Any]]:
+    """The peak rates of TensorE (TFLOP/s) and the bandwidths (GB/s) of the cores of this run, with tier and source."""
+    chip, cores = timeline.chip, timeline.cores
     stacks = math.ceil(cores / chip.cost.hbm.cores_per_stack)
-    dtypes = [n for n in chip.engines.tensor if n.startswith("tflops_") and n != "tflops_sparse"]
-    return {
-        "flops": float(flops[timeline.operation].sum()),
-        "bytes": float((dma.nbytes * HBM_TOUCHES[dma.direction]).sum()),
-        "peaks": [_roof(chip, f"TensorE {n.removeprefix('tflops_')}", f"engines.tensor.{n}", cores) for n in dtypes],
-        "bandwidths": [
-            _roof(chip, "HBM", "cost.hbm.bytes_per_ns_stack", stacks),
-            _roof(chip, "DMA", "cost.dma.cap_bytes_per_ns_core", cores),
-        ],
-    }
+    dtypes = [name for name in chip.engines.tensor if name.startswith("tflops_") and name != "tflops_sparse"]
+    peaks = [_roof(chip, f"TensorE {n.removeprefix('tflops_')}", f"engines.tensor.{n}", cores) for n in dtypes]
+    hbm = _roof(chip, "HBM", "cost.hbm.bytes_per_ns_stack", stacks)
+    dma = _roof(chip, "DMA", "cost.dma.cap_bytes_per_ns_core", cores)
+    return [*({**peak, "unit": "TFLOP/s"} for peak in peaks), *({**each, "unit": "GB/s"} for each in (hbm, dma))]
 
 
 def _roof(chip: Any, name: str, path: str, times: int) -> dict[str, Any]:
-    value = reduce(getattr, path.split("."), chip)
     quantity = chip.quantity(path)
-    return {"name": name, "value": value * times, "tier": quantity.tier, "source": quantity.source, "path": path}
+    return {"name": name, "value": quantity.value * times, "tier": quantity.tier, "source": quantity.source}
 
 
 def _overview(timeline: Timeline) -> dict[str, Any]:
     """What is shown when nobody gave a summary: time of each engine of each core."""
     engines = [
-        {"core": core, "engine": engine.name, "instructions": engine.instructions, "busy_us": engine.busy_us,
-         "wait_us": engine.wait_us, "idle_us": engine.idle_us, "utilisation": engine.utilisation}
-        for core in range(timeline.cores)
-        for engine in engines_of(timeline, core).values()
-    ]  # fmt: skip
+        {"core": core, **vars(engine)} for core in range(timeline.cores) for engine in engines_of(timeline, core).values()
+    ]
     return {"latency_us": timeline.total_ns * US, "instructions": len(timeline), "engines": engines}

@@ -106,19 +106,26 @@ def profile_report(
 _CLOSE = 0.75
 """A lower bound of at least this share of the actual time is what bounds the kernel."""
 
-_BOUND_BY = {"memory": "HBM bandwidth", "traffic": "HBM bandwidth, for bytes that it moves more than once"}
+_BOUND_BY = {
+    "memory": "HBM bandwidth",
+    "traffic": "HBM bandwidth, for bytes that it moves more than once",
+    "dependency": "latency: each instruction waits for the one before it",
+}
 
 
 def _verdict(limits: dict[str, Bound], path: CriticalPath) -> str:
-    close = [name for name in ("compute", "memory", "traffic", "engine") if limits[name].share >= _CLOSE]
+    """What bounds the kernel: the first lower bound that is close to the actual time, else where most of it went."""
+    close = [name for name in limits if name != "actual" and limits[name].share >= _CLOSE]
     if close:
         first = limits[close[0]]
-        what = _BOUND_BY.get(close[0], first.text)
-        return f"{what} ({first.share:.0%} of the time cannot be less)"
+        return f"bound by {_BOUND_BY.get(close[0], first.text)} (at least {first.share:.0%} of the time)"
     if not path.by_engine:
-        return "nothing: it took no time"
+        return "nothing to bound: it took no time"
     works, waits = path.by_engine[0], path.by_cause[0]
-    return f"no single limit: the critical path is {works.share:.0%} {works.name}, and {waits.share:.0%} through {waits.name}"
+    return (
+        f"no single limit: of the critical path {works.name} takes {works.share:.0%},"
+        f" and {waits.share:.0%} is handed on through {waits.name}"
+    )
 
 
 def to_data(value: Any) -> Any:

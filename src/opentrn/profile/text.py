@@ -12,7 +12,7 @@ from opentrn.timing.timeline import Place
 if TYPE_CHECKING:
     from opentrn.profile.report import ProfileReport
 
-__all__ = ["bar", "headline", "spoken", "summary", "table"]
+__all__ = ["bar", "engine_lines", "headline", "spoken", "summary", "table"]
 
 WIDTH = 110
 ROWS = 6
@@ -53,7 +53,7 @@ def headline(report: ProfileReport) -> list[str]:
     lines = [
         f"{report.kernel} on {report.target}, {cores}: {spoken(report.latency_us)}"
         f"  ({spoken(low)} to {spoken(high)} by the provenance of the numbers)",
-        f"  {report.instruction_count:,} instructions, bound by {report.verdict}",
+        f"  {report.instruction_count:,} instructions; {report.verdict}",
     ]
     return [*lines, *_wrapped(f"what if{changes[1:]}", "  ", "    ")] if changes else lines
 

@@ -159,7 +159,7 @@ def {name}({signature}, **_older):
     code = frame.f_code
     pending = recorder.pending
     pending.append((step, {operands}, _place() if code.co_filename.startswith(SURFACE) else (code, frame.f_lineno)))
-    index = recorder.base + len(pending)
+    index = recorder.base + len(pending) - 1
     if len(pending) >= FLUSH_RECORDS:
         recorder.flush()
     return NkiInstruction(recorder, index)

@@ -18,7 +18,8 @@ class Allocation:
     """One tensor of a core: its extent, where it sits, and when it is used.
 
     `address` is (start partition, byte offset within each partition); None until given by hand or by the allocator.
-    `first` and `last` are the record numbers of the first and last instruction that touches it (-1: none yet).
+    `first` and `last` are the record numbers of the first and last instruction that touches it (-1: none yet);
+    `written` tells whether one wrote to it.
     """
 
     id: int
@@ -32,6 +33,7 @@ class Allocation:
     manual: bool = False
     first: int = -1
     last: int = -1
+    written: bool = False
     partitions: int = field(init=False)
     partition_bytes: int = field(init=False)
 
@@ -54,7 +56,7 @@ class Allocation:
 class Storage:
     """An allocation together with its data.
 
-    `block` holds the bytes and their shadow (see `execute.memory`); None in a timing-only recording.
+    `block` holds the bytes and their shadow (see `execute.block`); None where shapes alone are recorded.
     `wide` tells that low-precision floats are kept as float32 (`NKI_PRECISE_FP=0`).
     """
 

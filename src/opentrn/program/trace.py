@@ -14,7 +14,7 @@ import numpy as np
 from opentrn.program.step import Step
 from opentrn.program.storage import Allocation
 
-__all__ = ["Geometry", "READS", "Trace", "WRITES"]
+__all__ = ["READS", "WRITES", "Geometry", "Trace"]
 
 READS, WRITES = 1, 2
 """Bits of `Trace.access`; an operand whose old values can survive has both."""

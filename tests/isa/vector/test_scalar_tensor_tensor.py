@@ -14,7 +14,7 @@ from windows import KINDS, window
 import opentrn
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
-from opentrn.execute import native
+from opentrn.program import native
 
 NAME = "scalar_tensor_tensor"
 RNG = np.random.default_rng(61)

@@ -46,7 +46,11 @@ def shared_constant(constant: Any) -> NkiTensor:
     storage = core.new_tensor(array.shape, kind, MemoryRegion.shared_hbm, "constant", None, user_site())
     made = NkiTensor.whole(storage)
     values = np.ascontiguousarray(array).view(kind.carrier)
-    if storage.block.state and core.values(made).tobytes() != _held(made, values).tobytes():
+    if (
+        storage.block is not None
+        and storage.block.state
+        and core.values(made).tobytes() != _held(made, values).tobytes()
+    ):
         raise KernelError("the cores give nl.shared_constant different data", site=user_site(),
                           expected="the same constant on both cores")  # fmt: skip
     core.fill(made, _held(made, values))

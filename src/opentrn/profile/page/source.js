@@ -12,19 +12,22 @@ function makeSource(app) {
   choice.addEventListener("change", () => showFile(app, Number(choice.value)));
   for (const file of run.files) file.lines = file.text === null ? null : file.text.split(/\r\n|\r|\n/);
   app.source = { file: -1, rows: new Map(), costs: lineCosts(run) };
-  showFile(app, run.files.length ? run.places.reduce((most, place) => (place.busy > (most?.busy ?? -1) ? place : most), null)?.file ?? 0 : -1);
+  showFile(app, run.lines[0]?.place.file ?? (run.files.length ? 0 : -1));
 }
 
-// Per file: line -> what its instructions cost.
+// Per file: line -> what its instructions cost (ns) and the numbers of its places.
 function lineCosts(run) {
   const costs = run.files.map(() => new Map());
-  run.places.forEach((place, n) => {
-    const lines = costs[place.file];
-    const cost = lines.get(place.line) ?? { busy: 0, wait: 0, critical: 0, count: 0, nbytes: 0, places: [] };
-    for (const name of ["busy", "wait", "critical", "count", "nbytes"]) cost[name] += place[name];
-    cost.places.push(n);
-    lines.set(place.line, cost);
-  });
+  for (const { place, ...spent } of run.lines) {
+    const cost = costs[place.file].get(place.line) ?? { busy: 0, wait: 0, critical: 0, count: 0, nbytes: 0, places: new Set() };
+    cost.busy += spent.busy_us * 1e3;
+    cost.wait += spent.wait_us * 1e3;
+    cost.critical += spent.critical_us * 1e3;
+    cost.count += spent.instructions;
+    cost.nbytes += spent.dma_bytes;
+    costs[place.file].set(place.line, cost);
+  }
+  run.places.forEach((place, n) => costs[place.file].get(place.line)?.places.add(n));
   return costs;
 }
 
@@ -86,7 +89,7 @@ function markLine(app, line) {
   const { run, source } = app;
   const name = `line ${source.file}:${line}`;
   if (app.marks?.source === name) return clearMarks(app);
-  const places = new Set(source.costs[source.file].get(line).places);
+  const { places } = source.costs[source.file].get(line);
   app.search.value = "";
   setMarks(app, name, (row) => places.has(run.place[row]), name);
   stepMark(app, 1);

@@ -1,45 +1,84 @@
 // The summary, whatever it holds, as tables; and the roofline.
 
-const UNITS = [["_ns", (value) => timeText(value)], ["_us", (value) => timeText(value * 1e3)], ["_bytes", (value) => bytesText(value)], ["utilisation", percentText], ["share", percentText], ["fraction", percentText]];
+const UNITS = [
+  [/_ns$/, timeText],
+  [/(^|_)us$|^waits$|^overheads$/, (value) => timeText(value * 1e3)],
+  [/bytes$|^directions$/, bytesText],
+  [/gbps$/, (value) => `${number(value)} GB/s`],
+  [/tflops$/, (value) => `${number(value, 2)} TFLOP/s`],
+  [/(^|_)(share|utilisation|fraction)(_|$)|^provenance$/, percentText],
+];
+const MOST_ROWS = 12;
 
 function makeSummary(app) {
-  document.getElementById("summary").append(...rendered(app.run.summary, "", 2));
+  document.getElementById("summary").append(...rendered(app, app.run.summary, "", 2));
 }
 
 function isPlain(value) {
-  return value === null || typeof value !== "object" || (Array.isArray(value) && value.length <= 4 && value.every((each) => typeof each === "number"));
+  return value === null || typeof value !== "object" || (Array.isArray(value) && value.length > 0 && value.length <= 4 && value.every((each) => typeof each === "number"));
 }
 
-// A value under a name as nodes: plain ones of a mapping become a table of two columns, the others get a heading.
-function rendered(value, name, depth) {
-  if (isPlain(value)) return [element("p", {}, plainText(name, value))];
-  const entries = Object.entries(value);
-  if (!entries.length) return [element("p", { class: "muted" }, "none")];
-  const isList = Array.isArray(value);
-  if (entries.every(([, each]) => !isPlain(each) && !Array.isArray(each) && Object.values(each).every(isPlain))) return [grid(entries, isList)];
-  if (isList) return [element("ul", {}, ...value.map((each) => element("li", {}, ...rendered(each, name, depth + 1))))];
-  const plain = entries.filter(([, each]) => isPlain(each));
-  const rest = entries.filter(([, each]) => !isPlain(each));
-  const table = element("table", { class: "pairs" }, element("tbody", {}, ...plain.map(([key, each]) =>
-    element("tr", {}, element("th", { scope: "row" }, words(key)), cell(key, each)))));
-  return [...(plain.length ? [table] : []), ...rest.flatMap(([key, each]) => [element(`h${Math.min(depth, 5)}`, {}, words(key)), ...rendered(each, key, depth + 1)])];
+function isPlace(value) {
+  return value !== null && typeof value === "object" && "file" in value && "line" in value;
 }
 
-// Mappings of plain values under one another: a column for each name that any of them has.
-function grid(entries, isList) {
-  const names = [...new Set(entries.flatMap(([, each]) => Object.keys(each)))];
+// What fits into one cell: a plain value, a place, nothing at all, or a mapping of plain values.
+function isShort(value) {
+  return isPlain(value) || isPlace(value) || !Object.keys(value).length || (!Array.isArray(value) && Object.values(value).every(isPlain));
+}
+
+function isRows(values) {
+  return values.length > 0 && values.every((each) => !isPlain(each) && !isPlace(each) && !Array.isArray(each) && Object.keys(each).length && Object.values(each).every(isShort));
+}
+
+// A value under a name as nodes. Mappings under one another become a table with a column for each of their names; of
+// any other mapping what is short becomes a table of pairs, and the rest gets headings.
+function rendered(app, value, name, depth) {
+  const entries = value !== null && typeof value === "object" ? Object.entries(value) : [];
+  if (isRows(entries.map(([, each]) => each))) return [grid(app, entries, Array.isArray(value))];
+  if (isPlain(value) || isPlace(value) || !entries.length) return [element("p", {}, shortValue(app, name, value))];
+  if (Array.isArray(value)) return [element("ul", {}, ...value.map((each) => element("li", {}, ...rendered(app, each, name, depth + 1))))];
+  const isPair = ([, each]) => isPlain(each) || isPlace(each) || !Object.keys(each).length;
+  const pairs = entries.filter(isPair).map(([key, each]) => element("tr", {}, element("th", { scope: "row" }, words(key)), element("td", { class: "figure" }, shortValue(app, unitOf(key) ? key : name, each))));
+  const table = element("table", { class: "pairs" }, element("tbody", {}, ...pairs));
+  const rest = entries.filter((each) => !isPair(each));
+  return [...(pairs.length ? [table] : []), ...rest.flatMap(([key, each]) => [element(`h${Math.min(depth, 5)}`, {}, words(key)), ...rendered(app, each, key, depth + 1)])];
+}
+
+function grid(app, entries, isList) {
+  const isNamed = !isList && entries.every(([key, each]) => each.name === undefined || each.name === key);
+  const names = [...new Set(entries.flatMap(([, each]) => Object.keys(each)))]
+    .filter((name) => !(isNamed && name === "name") && entries.some(([, each]) => each[name] !== null && each[name] !== undefined));
   const head = element("tr", {}, ...(isList ? [] : [element("td")]), ...names.map((name) => element("th", { scope: "col" }, words(name))));
-  const body = entries.map(([key, each]) => element("tr", {}, ...(isList ? [] : [element("th", { scope: "row" }, words(key))]), ...names.map((name) => cell(name, each[name]))));
-  return element("div", { class: "wide" }, element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)));
+  const body = entries.map(([key, each], n) => element("tr", { hidden: n >= MOST_ROWS },
+    ...(isList ? [] : [element("th", { scope: "row" }, words(key))]),
+    ...names.map((name) => element("td", { class: typeof each[name] === "number" || isPlain(each[name]) && Array.isArray(each[name]) ? "figure" : undefined }, each[name] === undefined ? "" : shortValue(app, name, each[name])))));
+  const rest = body.slice(MOST_ROWS);
+  const more = element("button", { type: "button", onclick: () => (rest.forEach((row) => (row.hidden = false)), more.remove()) }, `show ${rest.length} more`);
+  return element("div", { class: "wide" }, element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)), ...(rest.length ? [more] : []));
 }
 
-function cell(name, value) {
-  const isNumber = typeof value === "number" || Array.isArray(value);
-  return element("td", { class: isNumber ? "figure" : undefined }, value === undefined ? "" : plainText(name, value));
+// A node or a text for what isShort.
+function shortValue(app, name, value) {
+  if (isPlain(value)) return plainText(name, value);
+  if (isPlace(value)) return placeLink(app, value);
+  const entries = Object.entries(value);
+  return entries.length ? entries.map(([key, each]) => `${words(key)} ${plainText(unitOf(key) ? key : name, each)}`).join(", ") : "none";
+}
+
+function placeLink(app, { file, line, function: caller }) {
+  const text = `${String(file).split("/").at(-1)}:${line}${caller ? ` in ${caller}` : ""}`;
+  const place = app.run.places.findIndex((each) => app.run.files[each.file].path === file && each.line === line);
+  return place < 0 ? text : link(app, text, () => openPlace(app, place));
+}
+
+function unitOf(name) {
+  return UNITS.find(([pattern]) => pattern.test(name))?.[1];
 }
 
 function words(name) {
-  return name.replace(/_(ns|us|bytes)$/, "").replace(/_/g, " ");
+  if (name === "us" || name === "ns") return "time";
+  return name.replace(/_(ns|us|bytes|gbps)$/, "").replace(/_/g, " ");
 }
 
 function plainText(name, value) {
@@ -47,8 +86,8 @@ function plainText(name, value) {
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (value === null) return "–";
   if (typeof value !== "number") return String(value);
-  const unit = UNITS.find(([ending]) => name.endsWith(ending));
-  return unit ? unit[1](value) : number(value, Math.abs(value) < 1 ? 4 : 2);
+  const unit = unitOf(name);
+  return unit ? unit(value) : number(value, Math.abs(value) < 1 ? 4 : 2);
 }
 
 function shapeOf(tag, attributes, ...children) {
@@ -61,12 +100,10 @@ function shapeOf(tag, attributes, ...children) {
 const PLOT = { width: 480, height: 300, left: 56, right: 14, top: 14, bottom: 40 };
 
 function makeRoofline(app) {
-  const { roofline, total } = app.run;
-  const pane = document.getElementById("roofline");
-  const intensity = roofline.bytes ? roofline.flops / roofline.bytes : NaN;
-  const reached = total ? roofline.flops / total / 1e3 : 0; // FLOP/ns are GFLOP/s
-  const point = roofline.flops && roofline.bytes ? { intensity, reached } : null;
-  pane.append(rooflinePlot(roofline, point), ...rooflineNotes(roofline, total, point, reached));
+  const { roofline } = app.run;
+  const [peaks, bandwidths] = ["TFLOP/s", "GB/s"].map((unit) => roofline.roofs.filter((roof) => roof.unit === unit));
+  const point = roofline.flops && roofline.hbm_bytes ? { intensity: roofline.intensity, reached: roofline.achieved_tflops } : null;
+  document.getElementById("roofline").append(rooflinePlot({ peaks, bandwidths }, point), ...rooflineNotes(app.run, point));
 }
 
 function rooflinePlot({ peaks, bandwidths }, point) {
@@ -113,20 +150,18 @@ function decades(values, room) {
   return [Math.floor(Math.log10(low * room)), Math.ceil(Math.log10(high * 1.3))];
 }
 
-function rooflineNotes({ flops, bytes, peaks, bandwidths }, total, point, reached) {
-  const rows = [["TensorE work", `${number(flops / 1e9, 3)} GFLOP`], ["HBM traffic", bytesText(bytes)], ["latency", timeText(total)]];
+function rooflineNotes({ roofline, total }, point) {
+  const rows = [["TensorE work", `${number(roofline.flops / 1e9, 3)} GFLOP`], ["HBM traffic", bytesText(roofline.hbm_bytes)], ["latency", timeText(total)]];
   if (point) rows.push(["intensity", `${number(point.intensity, 2)} FLOP/byte`]);
-  rows.push(["reached", `${number(reached, 2)} TFLOP/s, ${total ? number(bytes / total, 1) : 0} GB/s`]);
-  const missing = flops ? (bytes ? null : "No bytes cross HBM: the kernel has no place on the horizontal axis.") : "No work on TensorE: the kernel has no place in the plot.";
-  const table = (entries, ...more) => element("table", more[0] ?? { class: "pairs" }, element("tbody", {}, ...entries));
-  const limits = [...peaks.map((each) => [each, "TFLOP/s"]), ...bandwidths.map((each) => [each, "GB/s"])].map(([each, unit]) =>
-    element("tr", {}, element("th", { scope: "row" }, each.name), element("td", { class: "figure" }, `${number(each.value, 1)} ${unit}`), element("td", {}, element("span", { class: "badge" }, each.tier), element("div", { class: "origin" }, each.source))));
-  const share = (peak, band) => percentText(reached / Math.min(peak.value, (point.intensity * band.value) / 1e3));
-  const roofs = Object.fromEntries(point ? peaks.map((peak) => [peak.name, Object.fromEntries(bandwidths.map((band) => [`with ${band.name}`, share(peak, band)]))]) : []);
+  rows.push(["reached", `${number(roofline.achieved_tflops, 2)} TFLOP/s, ${total ? number(roofline.hbm_bytes / total, 1) : 0} GB/s`]);
+  if (point) rows.push(["roof for its dtypes", `${number(roofline.attainable_tflops, 2)} TFLOP/s; ${percentText(point.reached / roofline.attainable_tflops)} of it reached`]);
+  const missing = roofline.flops ? "No bytes cross HBM: the kernel has no place on the horizontal axis." : "No work on TensorE: the kernel has no place in the plot.";
+  const pairs = rows.map(([name, value]) => element("tr", {}, element("th", { scope: "row" }, name), element("td", { class: "figure" }, value)));
+  const roofs = roofline.roofs.map((each) => element("tr", {}, element("th", { scope: "row" }, each.name), element("td", { class: "figure" }, `${number(each.value, 1)} ${each.unit}`),
+    element("td", {}, element("span", { class: "badge" }, each.tier), element("div", { class: "origin" }, each.source))));
   return [
-    ...(missing ? [element("p", { class: "hint" }, missing)] : []),
-    element("h2", {}, "The kernel"), table([...rows.map(([name, value]) => element("tr", {}, element("th", { scope: "row" }, name), element("td", { class: "figure" }, value)))]),
-    ...(point ? [element("h2", {}, "Reached of what the roofs allow"), ...rendered(roofs, "", 3)] : []),
-    element("h2", {}, "The roofs"), element("div", { class: "wide" }, table(limits, {})),
+    ...(point ? [] : [element("p", { class: "hint" }, missing)]),
+    element("h2", {}, "The kernel"), element("table", { class: "pairs" }, element("tbody", {}, ...pairs)),
+    element("h2", {}, "The roofs"), element("table", {}, element("tbody", {}, ...roofs)),
   ];
 }

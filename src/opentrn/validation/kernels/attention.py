@@ -40,13 +40,17 @@ class _Inputs:
         self.rows, self.chunks = q.shape[1] // ROWS, q.shape[1] // COLUMNS
 
     def values(self) -> Any:
-        """v transposed: (128, length / 128, 128) in float32, four tiles at a time through one PSUM bank."""
+        """v transposed: (128, length / 128, 128) in float32, through PSUM four tiles at a time.
+
+        The compiler copied those of 16-bit inputs one by one where there are more than four.
+        """
         held = sbuf((ROWS, self.rows, ROWS), nl.float32)
-        for first in range(0, self.rows, 4):
-            turned = psum((ROWS, 4, ROWS), self.v.dtype)
-            for i in range(4):
+        together = 1 if self.small is not self.identity and self.rows > 4 else 4
+        for first in range(0, self.rows, together):
+            turned = psum((ROWS, together, ROWS), self.v.dtype)
+            for i in range(together):
                 _transpose(turned[:, i, :], self.v[:, _part(first + i, ROWS)], self.small)
-            nisa.tensor_copy(dst=held[:, first : first + 4, :], src=turned, engine=SCALAR)
+            nisa.tensor_copy(dst=held[:, first : first + together, :], src=turned, engine=SCALAR)
         return held
 
     def scores(self, row: int, chunk: int) -> Any:
@@ -131,32 +135,35 @@ def _fused_rows(inputs: _Inputs, values: Any, results: Any, first: int) -> None:
     held = [[_held(inputs, row, chunk) for chunk in range(1, inputs.chunks)] for row in rows]
     tiles = [[inputs.scores(row, 0), *others] for row, others in zip(rows, held, strict=True)]
     turned = sbuf((ROWS, len(rows), 4 * inputs.chunks, ROWS), nl.float32)
-    late: list[tuple[Any, Any]] = []
+    late: list[tuple[Any, Any, Any]] = []
 
     def each(i: int, j: int, tile: Any) -> None:
-        in_psum, dst = _turn(tile, inputs.identity), turned[:, i, 4 * j : 4 * j + 4, :]
-        if (i, j) == (0, 0):  # ScalarE is busy with the exponentials: VectorE takes the first copy
-            nisa.tensor_copy(dst=dst, src=in_psum, engine=VECTOR)
-        else:
-            late.append((dst, in_psum))
-            if len(late) > _WAITING:
-                _copy_late(late)
+        position = i * inputs.chunks + j
+        late.append((turned[:, i, 4 * j : 4 * j + 4, :], _turn(tile, inputs.identity), _copier(position, inputs.chunks)))
+        # ScalarE makes exponentials, so copies wait in the PSUM banks that the rows to come leave free.
+        if position == 1 or len(late) > BANKS - 1 - (len(rows) - i):
+            _copy_first(late)
 
     _, inverse = _exponentials(tiles, each)
     while late:
-        _copy_late(late)
+        _copy_first(late)
     for i in range(len(rows)):
         total = _weighted(turned[:, i], values)
         nisa.tensor_scalar(dst=results[:, i, :], data=total, op0=nl.multiply, operand0=inverse[:, i : i + 1], engine=VECTOR)
 
 
-_WAITING = 3
-"""Transposed tiles that wait in PSUM while ScalarE makes exponentials: the banks that four rows of scores leave free."""
+BANKS = 8
+"""PSUM banks of one tile of 512 float32 each."""
 
 
-def _copy_late(late: list[tuple[Any, Any]]) -> None:
-    dst, src = late.pop(0)
-    nisa.tensor_copy(dst=dst, src=src, engine=SCALAR)
+def _copier(position: int, chunks: int) -> Any:
+    """Who copies the transposed tile at `position` of a group, as in the traces of length 512 and 1024."""
+    return VECTOR if position == 0 or (chunks > 1 and position % 8 in (0, 5, 7)) else SCALAR
+
+
+def _copy_first(late: list[tuple[Any, Any, Any]]) -> None:
+    dst, src, engine = late.pop(0)
+    nisa.tensor_copy(dst=dst, src=src, engine=engine)
 
 
 def _held(inputs: _Inputs, row: int, chunk: int) -> Any:
@@ -225,7 +232,7 @@ def _write_results(inputs: _Inputs, values: Any, scores: Any, out: Any, together
             turned = sbuf((ROWS, inputs.rows, ROWS), nl.float32)
             for j, tile in enumerate(_chunks(weights[:, i])):
                 nisa.tensor_copy(dst=turned[:, 4 * j : 4 * j + 4, :], src=_turn(tile, inputs.identity), engine=SCALAR)
-            engine = VECTOR if row % 4 == 1 else SCALAR
+            engine = VECTOR if row % 4 == 1 or (row % 4 == 0 and inputs.chunks > 1) else SCALAR
             nisa.tensor_copy(dst=four[:, row % 4, :], src=_weighted(turned, values), engine=engine)
             if row % 4 == 3:
                 nisa.dma_copy(dst=last[row - 3 : row + 1].permute((1, 0, 2)), src=four, **THROUGH_GPSIMD)
