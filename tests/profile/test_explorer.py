@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -239,7 +240,7 @@ def test_active_time_covers_the_instructions_without_touching(read):
     for core in range(2):
         for engine in ENGINES:
             active = [(r["start_ts"], r["end_ts"]) for r in rows if (r["pcore_idx"], r["engine"]) == (core, engine)]
-            assert all(a[1] < b[0] for a, b in zip(active, active[1:], strict=False))
+            assert all(a[1] < b[0] for a, b in pairwise(active))
             covered = np.zeros(max((end for _, end in active), default=0) + 1, bool)
             for r in instructions:
                 if (r["pcore_idx"], r["engine"].lower()) == (core, engine):

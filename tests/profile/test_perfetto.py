@@ -13,10 +13,10 @@ from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as schema
 from tests.timing.synthetic import synthetic_timeline
 
 from opentrn.errors import FileError, OpentrnError
-from opentrn.execute import native
 from opentrn.profile import perfetto, protobuf
 from opentrn.profile.links import bundles
 from opentrn.profile.perfetto import write_perfetto
+from opentrn.program import native
 from opentrn.timing.timeline import CAUSES, ENGINES, Spans
 
 needs_native = pytest.mark.skipif(not native.available(), reason="no compiled core")

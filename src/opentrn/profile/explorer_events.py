@@ -189,7 +189,9 @@ def _flows(t: Timeline) -> Table:
 def _posts(t: Timeline) -> Table:
     """One per instruction or transfer that is waited for. Each engine and each queue has a semaphore that counts up."""
     carrier = carriers(t)
-    by_engine, by_queue = np.unique(t.semaphores.producer[carrier < 0]), np.unique(carrier[carrier >= 0])
+    by_engine, by_queue = (
+        np.flatnonzero(np.bincount(rows)) for rows in (t.semaphores.producer[carrier < 0], carrier[carrier >= 0])
+    )
     names = [*ENGINES, *t.queues]
     time = np.concatenate((t.done[by_engine], t.dma.last[by_queue]))
     name = np.concatenate((t.engine[by_engine].astype(np.int64), t.dma.queue[by_queue].astype(np.int64) + len(ENGINES)))

@@ -91,7 +91,7 @@ def _opcode_summary(t: Timeline) -> Table:
     known = sorted(set(names))
     code = np.array([known.index(name) for name in names], np.int64)[t.operation]
     pair = t.engine.astype(np.int64) * max(len(known), 1) + code
-    found = np.unique(pair)
+    found = np.flatnonzero(np.bincount(pair))
     groups = [np.flatnonzero(pair == each) for each in found]
     active = [_active(start[rows], end[rows]) for rows in groups]
     return {
@@ -118,12 +118,11 @@ def _peak_flops(chip: Chip) -> float:
 def _summary(t: Timeline) -> dict[str, Any]:
     total, end = t.total_ns * SECONDS, end_times(t)
     active = covered(np.concatenate((t.start, t.dma.first)), np.concatenate((end, t.dma.last))) * SECONDS
-    names = np.array(opcodes(t), np.str_)[t.operation] if len(t) else np.zeros(0, np.str_)
-    activate = names == "ACTIVATE"
+    activate = _has_opcode(t, "ACTIVATE")
     return {
         "total_time": total,
         "neuroncore_cycle_count": _cycles(t.chip, total),
-        "matmul_instruction_count": int((names == "MATMUL").sum()),
+        "matmul_instruction_count": int(_has_opcode(t, "MATMUL").sum()),
         "activate_instruction_count": int(activate.sum()),
         "activate_instruction_time": (end - t.start)[activate].sum() * SECONDS,
         "total_exec_time": _extent(t, end) * SECONDS,
@@ -133,6 +132,11 @@ def _summary(t: Timeline) -> dict[str, Any]:
         **_dma_sums(t),
         **_compute_sums(t),
     }
+
+
+def _has_opcode(t: Timeline, opcode: str) -> np.ndarray:
+    """Which instructions have it: bool, one per row."""
+    return np.array([each == opcode for each in opcodes(t)], bool)[t.operation]
 
 
 def _cycles(chip: Chip, seconds: float) -> float | None:

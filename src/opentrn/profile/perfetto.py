@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from opentrn.execute import native
 from opentrn.profile import protobuf
 from opentrn.profile.files import whole
 from opentrn.profile.links import Bundles, bundles, carriers, no_bundles
 from opentrn.profile.protobuf import field, packet
 from opentrn.profile.usage import DIRECTION_WORDS, clock_rate, nanoseconds, transfer_rate
+from opentrn.program import native
 from opentrn.timing.timeline import CAUSES, ENGINES, Series, Timeline
 
 __all__ = ["write_perfetto"]
