@@ -17,6 +17,9 @@
 namespace opentrn::timing {
 void bind(nanobind::module_& m);
 }
+namespace opentrn::profile {
+void bind(nanobind::module_& m);
+}
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -169,5 +172,6 @@ NB_MODULE(_native, m) {
         },
         "The levels this processor can run, best first.");
     timing::bind(m);
+    profile::bind(m);
     m.def("version", [] { return OPENTRN_VERSION; }, "The version this module was built from.");
 }

@@ -56,6 +56,10 @@ def in_turns():
 
 
 TRIPS = {
+    "dma_triggers": timeline(
+        [Row("gpsimd", 100 * n, 100 * n + 99, 100 * n + 99, line=8) for n in range(9)],
+        [Move(n, 100 * n, 100 * n + 9, low=n << 18) for n in range(9)],
+    ),
     "small_descriptors": timeline(
         [Row("sync", 0, 60, 2000, line=4)], [Move(0, 500, 1900, nbytes=1 << 18, descriptors=1 << 10)]
     ),

@@ -4,29 +4,74 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from opentrn.errors import LaunchError
+from opentrn.errors import FileError, LaunchError
 
-__all__ = ["load", "save", "whole"]
+__all__ = ["load", "save", "whole", "whole_folder", "whole_set"]
 
 FORM = "opentrn profile 1"
 """What the first field of a saved report says: its kind and version."""
 
 
 @contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write to; it takes the place of `path` at the end, and goes if anything fails."""
-    final = Path(path)
-    part = final.with_name(f".{final.name}.{os.getpid()}.part")
+def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside `path`; it takes the place of `path` when the block ends well, and goes when it does not.
+
+    Raises FileError when `path` cannot be written.
+    """
+    with whole_set([path]) as (temporary,):
+        yield temporary
+
+
+@contextmanager
+def whole_set(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path]]:
+    """`whole` for files that belong together: none is put in its place before the last one has been written."""
+    targets = [Path(path).resolve() for path in paths]
+    temporaries = [_beside(target) for target in targets]
     try:
-        yield part
-        part.replace(final)
+        yield temporaries
+        _refuse_folders(targets)
+        for temporary, target in zip(temporaries, targets, strict=True):
+            temporary.replace(target)
+    except FileError:
+        raise
+    except OSError as error:
+        raise _unwritable(targets[0], error) from error
     finally:
-        part.unlink(missing_ok=True)
+        for temporary in temporaries:
+            with suppress(OSError):
+                temporary.unlink()
+
+
+@contextmanager
+def whole_folder(path: str | os.PathLike[str], suffix: str) -> Iterator[Path]:
+    """A temporary folder that takes the place of `path` when the block ends well.
+
+    A folder that is already there is replaced if it holds nothing but files ending in `suffix`; else FileError.
+    """
+    target = Path(path).resolve()
+    temporary, old = _beside(target), _beside(target, "old")
+    try:
+        _refuse_other_files(target, suffix)
+        temporary.mkdir()
+        yield temporary
+        if target.exists():
+            target.replace(old)
+        temporary.replace(target)
+    except FileError:
+        raise
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    finally:
+        if old.exists() and not target.exists():
+            old.replace(target)
+        for left in (temporary, old):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def save(report: dict[str, Any], path: str | Path) -> None:
@@ -46,3 +91,31 @@ def load(path: str | Path) -> dict[str, Any]:
         found = data.get("form") if isinstance(data, dict) else type(data).__name__
         raise LaunchError(f"{path} is no profile of opentrn", got=repr(found), expected=repr(FORM))
     return data
+
+
+def _beside(target: Path, kind: str = "tmp") -> Path:
+    return target.parent / f".{target.name}.{os.getpid()}.{kind}"
+
+
+def _refuse_folders(targets: list[Path]) -> None:
+    for target in targets:
+        if target.is_dir():
+            raise IsADirectoryError(f"{target} is a folder")
+
+
+def _refuse_other_files(target: Path, suffix: str) -> None:
+    if target.exists() and not target.is_dir():
+        raise FileExistsError(f"{target} is a file")
+    others = sorted(each.name for each in target.iterdir() if each.suffix != suffix) if target.exists() else []
+    if others:
+        raise FileError(
+            f"{target} holds other files, so it is not replaced",
+            got=", ".join(others[:5]),
+            hint=f"name a new folder, or one that holds only {suffix} files",
+        )
+
+
+def _unwritable(target: Path, error: OSError) -> FileError:
+    parent = target.parent
+    hint = None if parent.is_dir() else f"the folder {parent} does not exist; make it first"
+    return FileError(f"cannot write {target}", got=error.strerror or str(error), hint=hint or "name another path")
