@@ -114,7 +114,7 @@ def test_every_rule_is_tripped_here():
         timeline([Row("tensor", 10, 1000, ready=0, cause="dma")]),
         timeline([Row("tensor", 0, 1000)], half=((0, 20),)),
         timeline(
-            [Row("sync", 0, 1000, op=replace(COPY, operands="dst (1, 8) float32 sbuf"))], [Move(0, 0, 900, **BIG)]
+            [Row("sync", 0, 60, 1000, op=replace(COPY, operands="dst (1, 8) float32 sbuf"))], [Move(0, 0, 900, **BIG)]
         ),
     ],
 )

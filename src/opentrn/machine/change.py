@@ -48,10 +48,24 @@ ALIASES = {
     ),
     "dma_latency": Alias(
         "time to the first byte and after the last",
-        _dma("first_byte_ns", "store_first_byte_ns", "complete_ns", "store_complete_ns"),
+        _dma(
+            "first_byte_ns",
+            "store_first_byte_ns",
+            "swdge_lead_ns",
+            "swdge_first_byte_ns",
+            "swdge_store_first_byte_ns",
+            "static_first_descriptor_ns",
+            "static_store_first_descriptor_ns",
+            "load_startup_ns",
+            "store_startup_ns",
+            "complete_ns",
+            "store_complete_ns",
+        ),
     ),
     "dma_descriptor": Alias("time of a DMA engine for each descriptor", _dma("descriptor_ns")),
-    "dma_issue": Alias("time to trigger a DMA", _dma("issue_ns")),
+    "dma_issue": Alias(
+        "time of an engine to trigger a DMA", ("cost.dma.issue_ns", "cost.gpsimd.swdge_command_ns", "cost.dma.static_trigger_ns")
+    ),
     "dma_engines": Alias("number of DMA engines", ("engines.dma.engines",)),
     "hbm": Alias("bandwidth of HBM", ("cost.hbm.bytes_per_ns_stack", "cost.hbm.bytes_per_ns_chip")),
     "throttle": Alias(
@@ -71,7 +85,7 @@ ALIASES = {
     "vector_clock": Alias("clock of VectorE", ("engines.vector.clock_hz",)),
     "scalar_clock": Alias("clock of ScalarE", ("engines.scalar.clock_hz",)),
     "gpsimd_clock": Alias("clock of GpSimd", ("engines.gpsimd.clock_hz",)),
-    "semaphore": Alias("time from a semaphore to the engine that waits", ("cost.semaphore_ns", "cost.semaphore_wait_min_ns")),
+    "semaphore": Alias("time from a semaphore to the engine that waits", ("cost.semaphore_ns", *(f"cost.further_wait_ns.{engine}" for engine in ("tensor", "vector", "other")))),
     "table_load": Alias("loading an activation table", ("cost.scalar.act_table_load_ns",)),
     "kernel_fixed": Alias("prologue and epilogue of a kernel", ("cost.kernel_prologue_ns", "cost.kernel_epilogue_ns")),
 }  # fmt: skip
@@ -200,7 +214,8 @@ def _amount(name: str, old: Quantity, text: str) -> float:
         number, suffix = math.nan, "?"
     assert isinstance(old.value, int | float)
     if suffix in ("x", "X"):
-        return number * old.value
+        scaled = number * old.value
+        return math.floor(scaled) if old.unit == "byte" and math.isfinite(scaled) else scaled
     factor, unit = _UNITS.get(suffix, (math.nan, "")) if suffix else (1, old.unit)
     if unit != old.unit:
         known = [s for s, (_, u) in _UNITS.items() if u == old.unit]

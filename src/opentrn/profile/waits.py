@@ -1,7 +1,7 @@
 """Why each instruction waited, in two parts: for what it needed, and for what had to be done first once that was there.
 
-A timeline names one cause for each wait, the last one. Loading weights, an activation table or a run-time address
-begins when the instruction's operands are there; the time before that is a wait for whoever made them.
+A timeline names one cause for each wait, the last one. Weights and run-time addresses are loaded when they are there;
+the time before that is a wait for whoever made them. An activation table waits for nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from opentrn.timing.timeline import CAUSES, Timeline
 
 __all__ = ["Waits", "waits"]
 
-_ON_TOP = [CAUSES.index(cause) for cause in ("weights", "table", "register")]
+_ON_TOP = [CAUSES.index(cause) for cause in ("weights", "register")]
 _DMA, _SEMAPHORE, _ENGINE = (CAUSES.index(cause) for cause in ("dma", "semaphore", "engine"))
 
 
