@@ -259,6 +259,13 @@ def test_native_and_plain_write_the_same_bytes(tmp_path, monkeypatch, timeline):
     assert (tmp_path / "native.pftrace").read_bytes() == (tmp_path / "plain.pftrace").read_bytes()
 
 
+def test_the_size_of_the_parts_does_not_show(tmp_path, monkeypatch, timeline):
+    write_perfetto(tmp_path / "large.pftrace", timeline)
+    monkeypatch.setattr(perfetto, "CHUNK", 7)
+    write_perfetto(tmp_path / "small.pftrace", timeline)
+    assert (tmp_path / "small.pftrace").read_bytes() == (tmp_path / "large.pftrace").read_bytes()
+
+
 large = st.integers(0, 2**62)
 
 
