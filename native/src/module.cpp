@@ -1,4 +1,4 @@
-// opentrn._native: Block, Plan, plan(), run(). The ABI is described in src/opentrn/execute.
+// opentrn._native: Block, Plan, plan(), run() for src/opentrn/execute; View and Capture for src/opentrn/program.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -7,8 +7,12 @@
 #include <string>
 
 #include "block.hpp"
+#include "capture.hpp"
 #include "compile.hpp"
+#include "python.hpp"
+#include "recorder.hpp"
 #include "run.hpp"
+#include "view.hpp"
 
 namespace opentrn::timing {
 void bind(nanobind::module_& m);
@@ -77,44 +81,37 @@ std::optional<Plan> plan(nb::str opcode, nb::handle operands, nb::handle ints, n
     return compile(signature, kernels_of(level));
 }
 
-PyObject* interned(const char* text) { return PyUnicode_InternFromString(text); }
-
-// An attribute as an owned reference; an attribute that is missing is Python's error.
-nb::object attribute(nb::handle object, PyObject* name) {
-    PyObject* value = PyObject_GetAttr(object.ptr(), name);
-    if (!value) nb::raise_python_error();
-    return nb::steal(value);
-}
-
-bool locate(nb::handle view, Location& location, nb::object& keep_alive) {
-    static PyObject* const block_name = interned("block");
-    static PyObject* const offset_name = interned("offset");
+// The block and offset of an operand: a View, or anything that has these attributes.
+bool locate(PyObject* operand, Location& location, nb::object& keep_alive) {
     static PyObject* const block_type = nb::type<Block>().ptr();
-    keep_alive = attribute(view, block_name);
+    if (View* view = as_view(operand)) {
+        keep_alive = nb::borrow(view->tensor->block);
+        location.offset = view->offset;
+    } else {
+        keep_alive = attribute(operand, "block");
+        location.offset = integer(attribute(operand, "offset"));
+    }
     if (reinterpret_cast<PyObject*>(Py_TYPE(keep_alive.ptr())) != block_type) return false;
     location.block = nb::inst_ptr<Block>(keep_alive);
-    location.offset = PyLong_AsLongLong(attribute(view, offset_name).ptr());
-    if (location.offset == -1 && PyErr_Occurred()) nb::raise_python_error();
     return true;
 }
 
 // One entry (step, operands, line) of the batch. False: Python has to take it.
-bool run_item(nb::handle item) {
-    static PyObject* const native_name = interned("native");
+bool run_item(PyObject* record) {
+    static PyObject* const native_name = PyUnicode_InternFromString("native");
     static PyObject* const plan_type = nb::type<Plan>().ptr();
-    nb::object step = nb::borrow(PyTuple_GetItem(item.ptr(), 0)), operands = nb::borrow(PyTuple_GetItem(item.ptr(), 1));
-    if (!step.is_valid() || !operands.is_valid()) nb::raise_python_error();
-    nb::object native = attribute(step, native_name);
+    PyObject* operands = item(record, 1);
+    nb::object native = attribute(item(record, 0), native_name);
     if (reinterpret_cast<PyObject*>(Py_TYPE(native.ptr())) != plan_type) return false;
     const Plan& plan = *nb::inst_ptr<Plan>(native);
-    if (PyTuple_Size(operands.ptr()) != plan.operand_count) {
+    if (PyTuple_Size(operands) != plan.operand_count) {
         if (PyErr_Occurred()) nb::raise_python_error();
         return false;
     }
     Location locations[max_operands];
     nb::object keep_alive[max_operands];
     for (int k = 0; k < plan.operand_count; k++) {
-        if (!locate(PyTuple_GetItem(operands.ptr(), k), locations[k], keep_alive[k])) return false;
+        if (!locate(item(operands, k), locations[k], keep_alive[k])) return false;
     }
     return execute(plan, locations);
 }
@@ -124,7 +121,7 @@ int64_t run(nb::list batch, int64_t begin, int64_t end) {
         PyObject* item = PyList_GetItem(batch.ptr(), static_cast<Py_ssize_t>(i));
         if (!item) nb::raise_python_error();
         nb::object held = nb::borrow(item);
-        if (!run_item(held)) return i;
+        if (!run_item(held.ptr())) return i;
     }
     return end;
 }
@@ -133,6 +130,11 @@ int64_t run(nb::list batch, int64_t begin, int64_t end) {
 
 NB_MODULE(_native, m) {
     m.doc() = "The native executor of opentrn.";
+    // instructions, their records and tables live as long as the process
+    nb::set_leak_warnings(false);
+    bind_view(m);
+    bind_capture(m);
+    bind_recorder(m);
     nb::class_<Block>(m, "Block", "The bytes of one tensor and the shadow of what was written.")
         .def(nb::init<int64_t, int64_t>(), "nbytes"_a, "unit"_a)
         .def_static("wrap", &wrap, nb::arg("array").noconvert(), "unit"_a,

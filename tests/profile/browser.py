@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CHROMIUM", "MISSING", "Browser", "BrowserError"]
+__all__ = ["CHROMIUM", "GUTTER", "MISSING", "Browser", "BrowserError", "canvas", "click_on", "search", "text", "view"]
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MISSING = "no Chromium on this machine; on Debian: apt-get install --no-install-recommends chromium"
@@ -25,6 +25,8 @@ FLAGS = (
     "--disable-component-update", "--disable-sync", "--disable-extensions", "--mute-audio", "--remote-debugging-pipe",
 )  # fmt: skip
 SHIFT = 8
+GUTTER = 164
+"""Width (px) of the names beside the timeline."""
 
 
 class BrowserError(RuntimeError):
@@ -157,9 +159,10 @@ class Browser:
         return [address for address in sent if not address.startswith("data:")]
 
     def problems(self) -> list[str]:
-        """Exceptions and console messages of the page."""
+        """Exceptions, refused requests and console messages of the page; advice on rendering is none."""
         bad = ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
-        return [json.dumps(e["params"])[:600] for e in self.events if e["method"] in bad]
+        found = [event["params"] for event in self.events if event["method"] in bad]
+        return [json.dumps(each)[:600] for each in found if each.get("entry", {}).get("source") != "rendering"]
 
     def screenshot(self, file: Path) -> None:
         """The page as a PNG."""
@@ -169,3 +172,37 @@ class Browser:
         """Light or dark, as the reader's system would ask for it."""
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.frame()
+
+
+def view(page: Browser) -> dict[str, Any]:
+    """What the page says that it shows."""
+    return page.run("opentrn.view()")
+
+
+def text(page: Browser, selector: str) -> str:
+    """The text of the first element that a CSS selector finds, as it is seen."""
+    return page.run(f"document.querySelector({selector!r}).innerText")
+
+
+def canvas(page: Browser) -> list[float]:
+    """(left, top, width, height) of the timeline."""
+    return page.run(
+        "(({x, y, width, height}) => [x, y, width, height])(document.getElementById('canvas').getBoundingClientRect())"
+    )
+
+
+def click_on(page: Browser, selector: str) -> None:
+    """Click in the middle of the first element that a CSS selector finds."""
+    x, y = page.run(
+        f"(() => {{ const e = document.querySelector({selector!r}); e.scrollIntoView({{block: 'center'}});"
+        " const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+    )
+    page.click(x, y)
+
+
+def search(page: Browser, words: str) -> None:
+    """Search as a user does: slash, the words, Enter."""
+    page.key("/")
+    page.run("document.getElementById('search').select()")
+    page.write(words)
+    page.key("Enter")

@@ -12,11 +12,13 @@ from opentrn.numerics.dtypes import dtype
 from opentrn.program.storage import Allocation
 from opentrn.timing.timeline import CAUSES, ENGINES, Dma, Operation, Place, Semaphores, Spans, Timeline
 
-MATMUL = Operation("nc_matmul", "tensor", "dst (128, 512) float32 psum, stationary (128, 128) bfloat16 sbuf, moving (128, 512) bfloat16 sbuf", ("documented",), 2.0 * 128 * 128 * 512, 512)  # fmt: skip
-ADD = Operation("tensor_tensor", "vector", "dst (128, 512) float32 sbuf, data1 (128, 512) float32 sbuf", ("measured",), elements=512)
-EXP = Operation("activation", "scalar", "dst (128, 512) float32 sbuf, data (128, 512) float32 sbuf", ("fitted",), elements=512)
-MASK = Operation("affine_select", "gpsimd", "dst (128, 512) float32 sbuf, on_true_tile (128, 512) float32 sbuf", ("inferred",))
-COPY = Operation("dma_copy", "sync", "dst (128, 512) float32 sbuf, src (128, 512) float32 shared_hbm", ("documented",))
+_PRODUCT = "dst (128, 512) float32 psum, stationary (128, 128) bfloat16 sbuf, moving (128, 512) bfloat16 sbuf"
+_PAIR = "dst (128, 512) float32 sbuf, data (128, 512) float32 sbuf"
+MATMUL = Operation("nc_matmul", "tensor", _PRODUCT, ("documented",), 2.0 * 128 * 128 * 512, 512)
+ADD = Operation("tensor_tensor", "vector", _PAIR, ("measured",), elements=512)
+EXP = Operation("activation", "scalar", _PAIR, ("fitted",), elements=512)
+MASK = Operation("affine_select", "gpsimd", _PAIR, ("inferred",), elements=512)
+COPY = Operation("dma_copy", "sync", _PAIR, ("documented",))
 BY_ENGINE = dict(zip(ENGINES, (MATMUL, ADD, EXP, MASK, COPY), strict=True))
 
 

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from tests.profile.small import MATMUL, Move, Row, load_multiply_add, timeline
+from tests.timing.synthetic import synthetic_timeline
 
 from opentrn.errors import MachineError
 from opentrn.machine.chip import load_chip
 from opentrn.profile.bounds import bounds, overheads, roofline
-from tests.profile.small import MATMUL, Move, Row, load_multiply_add, timeline
-from tests.timing.synthetic import synthetic_timeline
 
 
 @pytest.mark.parametrize("cores", [1, 2])

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from opentrn.profile.critical import critical_path, walk
 from tests.profile.small import Row, load_multiply_add, timeline
 from tests.timing.synthetic import synthetic_timeline
+
+from opentrn.profile.critical import critical_path, walk
 
 
 @settings(max_examples=25, deadline=None)
@@ -30,7 +30,15 @@ def test_a_small_program_in_figures():
     engines = {part.name: part.us for part in found.by_engine}
     # the load holds sync 60 ns, then its bytes are on their way until 2200; handing over takes 15 ns twice
     assert engines == pytest.approx(
-        {"dma": 2.04 + 2.04, "vector": 0.585, "tensor": 0.385, "sync": 0.12, "handover": 0.03, "prologue": 0.1, "epilogue": 0.1}
+        {
+            "dma": 2.04 + 2.04,
+            "vector": 0.585,
+            "tensor": 0.385,
+            "sync": 0.12,
+            "handover": 0.03,
+            "prologue": 0.1,
+            "epilogue": 0.1,
+        }
     )
     causes = {part.name: part.us for part in found.by_cause}
     assert causes == pytest.approx(
@@ -40,7 +48,11 @@ def test_a_small_program_in_figures():
 
 
 def test_an_instruction_off_the_path_is_not_on_it():
-    rows = [Row("vector", 0, 10), Row("scalar", 0, 100, line=2), Row("vector", 100, 120, ready=10, cause="semaphore", blocker=1, line=3)]
+    rows = [
+        Row("vector", 0, 10),
+        Row("scalar", 0, 100, line=2),
+        Row("vector", 100, 120, ready=10, cause="semaphore", blocker=1, line=3),
+    ]
     path = walk(timeline(rows))
     assert path.rows.tolist() == [1, 2]
     assert path.work.tolist() == [100, 20]

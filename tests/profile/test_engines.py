@@ -3,11 +3,11 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profile.small import Row, load_multiply_add, timeline
+from tests.timing.synthetic import synthetic_timeline
 
 from opentrn.profile.engines import engines, engines_of
 from opentrn.timing.timeline import CAUSES, ENGINES
-from tests.profile.small import Row, load_multiply_add, timeline
-from tests.timing.synthetic import synthetic_timeline
 
 
 def assert_conserved(engine, total_us):

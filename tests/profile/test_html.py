@@ -9,15 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from opentrn.profile import html
-from opentrn.profile.html import CAUSE_WORDS, write_html
-from opentrn.timing.timeline import CAUSES, Place
 from tests.profile.timelines import only_transfers
 from tests.timing.synthetic import KERNEL, synthetic_timeline
 
+from opentrn.machine.change import changed
+from opentrn.machine.chip import load_chip
+from opentrn.profile import html
+from opentrn.profile.html import CAUSE_WORDS, write_html
+from opentrn.timing.timeline import CAUSES, Place
+
 PAGE = Path(html.__file__).parent / "page"
-NASTY = """x = "</script><script>window.hacked = 1</script>"  # <!-- <img src=x onerror=hacked=2> {{columns}} \u2028 é"""
+NASTY = (
+    """x = "</script><script>window.hacked = 1</script>"  # <!-- <img src=x onerror=hacked=2> {{columns}} \u2028 é"""
+)
 
 
 def written(tmp_path, timeline, summary=None):
@@ -46,7 +50,9 @@ def test_nothing_in_the_page_points_outside(tmp_path):
     assert "default-src 'none'" in text
     assert re.findall(r"""\b(?:src|href|action|poster)\s*=\s*["'][^"']*""", text) == ['href="data:,']
     scripts = "".join(file.read_text() for file in PAGE.glob("*.js"))
-    assert not re.search(r"\bfetch\(|XMLHttpRequest|WebSocket|import\(|importScripts|sendBeacon|EventSource|innerHTML", scripts)
+    assert not re.search(
+        r"\bfetch\(|XMLHttpRequest|WebSocket|import\(|importScripts|sendBeacon|EventSource|innerHTML", scripts
+    )
     assert re.findall(r"https?://[\w.]+", text) == ["http://www.w3.org"]  # the name of SVG, not an address
     assert "url(" not in (PAGE / "page.css").read_text() and "@import" not in (PAGE / "page.css").read_text()
 
@@ -77,36 +83,41 @@ def test_columns_come_back_as_they_were(tmp_path, cores):
 def test_lines_hold_the_cost_of_their_instructions(tmp_path):
     timeline = synthetic_timeline(400)
     found = facts(written(tmp_path, timeline))
-    assert sum(place["count"] for place in found["places"]) == 400
-    for number, place in enumerate(found["places"]):
-        rows = timeline.place == number
-        assert place["busy"] == pytest.approx(timeline.busy[rows].sum())
-        assert place["wait"] == pytest.approx(timeline.wait[rows].sum(), abs=1e-6)
-        assert found["files"][place["file"]]["path"] == str(KERNEL)
-    critical = sum(place["critical"] for place in found["places"])
-    assert critical == pytest.approx(timeline.total_ns - timeline.prologue_ns - timeline.epilogue_ns, rel=1e-3)
-    assert found["files"][0]["text"] == KERNEL.read_text()
+    assert len(found["lines"]) == len(found["places"]) == len(timeline.places)
+    for line in found["lines"]:
+        rows = timeline.place == found["places"].index(line["place"])
+        assert line["instructions"] == rows.sum()
+        assert line["busy_us"] == pytest.approx(timeline.busy[rows].sum() / 1e3)
+        assert line["wait_us"] == pytest.approx(timeline.wait[rows].sum() / 1e3, abs=1e-6)
+    assert found["files"] == [{"path": str(KERNEL), "name": "attention.py", "text": KERNEL.read_text()}]
 
 
-def test_the_roofline_takes_its_numbers_from_the_chip(tmp_path):
+def test_the_roofs_are_those_of_the_cores_in_use(tmp_path):
     one, two = (synthetic_timeline(400, cores=cores) for cores in (1, 2))
     got, double = (facts(written(tmp_path, timeline))["roofline"] for timeline in (one, two))
     tensor, cost = one.chip.engines.tensor, one.chip.cost
-    roofs = {roof["name"]: roof["value"] for roof in got["peaks"] + got["bandwidths"]}
+    roofs, more = ({roof["name"]: roof["value"] for roof in part["roofs"]} for part in (got, double))
     assert roofs["TensorE bf16"] == tensor.tflops_bf16 and roofs["HBM"] == cost.hbm.bytes_per_ns_stack
-    more = {roof["name"]: roof["value"] for roof in double["peaks"] + double["bandwidths"]}
     assert more["TensorE fp32"] == 2 * tensor.tflops_fp32 and more["DMA"] == 2 * cost.dma.cap_bytes_per_ns_core
     assert more["HBM"] == roofs["HBM"]  # the two cores of a stack share it
+    assert all(roof["tier"] and roof["source"] for roof in got["roofs"])
     assert got["flops"] == sum(one.operations[n].flops for n in one.operation)
-    assert got["bytes"] == one.dma.nbytes.sum()
 
 
-def test_a_copy_within_hbm_counts_twice_and_one_on_chip_not_at_all(tmp_path):
-    timeline = only_transfers()
-    for direction, times in enumerate((1, 1, 2, 0)):
-        dma = replace(timeline.dma, direction=np.full(len(timeline.dma.first), direction, np.uint8))
-        got = facts(written(tmp_path, replace(timeline, dma=dma)))["roofline"]["bytes"]
-        assert got == times * timeline.dma.nbytes.sum()
+@pytest.mark.parametrize("chip", ["trn1", "trn3"])
+def test_other_chips_have_their_own_roofs(tmp_path, chip):
+    roofs = facts(written(tmp_path, synthetic_timeline(20, chip=chip)))["roofline"]["roofs"]
+    peaks = {roof["name"]: roof["value"] for roof in roofs if roof["unit"] == "TFLOP/s"}
+    assert peaks["TensorE bf16"] == load_chip(chip).engines.tensor.tflops_bf16
+    assert ("TensorE mx" in peaks) == (chip == "trn3")
+
+
+def test_the_roofs_of_a_changed_machine_say_so(tmp_path):
+    timeline = synthetic_timeline(20)
+    chip = changed(timeline.chip, {"engines.tensor.tflops_bf16": "2x"})
+    roofs = facts(written(tmp_path, replace(timeline, chip=chip)))["roofline"]["roofs"]
+    bf16 = next(roof for roof in roofs if roof["name"] == "TensorE bf16")
+    assert (bf16["value"], bf16["tier"]) == (2 * timeline.chip.engines.tensor.tflops_bf16, "changed")
 
 
 def test_no_text_of_a_kernel_becomes_markup(tmp_path):

@@ -1,12 +1,12 @@
 """The band is as wide as the numbers under it are unsure."""
 
 import pytest
+from tests.profile.small import Row, load_multiply_add, timeline
+from tests.timing.synthetic import synthetic_timeline
 
 from opentrn.machine.chip import TIERS
 from opentrn.profile.critical import walk
 from opentrn.profile.provenance import UNCERTAINTY, band, shares, worst_tier
-from tests.profile.small import Row, load_multiply_add, timeline
-from tests.timing.synthetic import synthetic_timeline
 
 
 def test_every_tier_has_an_uncertainty_and_a_reason_and_they_are_in_order():
@@ -18,7 +18,12 @@ def test_every_tier_has_an_uncertainty_and_a_reason_and_they_are_in_order():
 
 @pytest.mark.parametrize(
     ("tiers", "worst"),
-    [(("documented",), "documented"), (("measured", "fitted", "code"), "fitted"), (("inferred", "measured"), "inferred"), ((), "inferred")],
+    [
+        (("documented",), "documented"),
+        (("measured", "fitted", "code"), "fitted"),
+        (("inferred", "measured"), "inferred"),
+        ((), "inferred"),
+    ],
 )
 def test_an_instruction_is_as_sure_as_its_least_sure_number(tiers, worst):
     assert worst_tier(tiers) == worst
@@ -35,7 +40,8 @@ def test_shares_add_up_and_follow_the_path():
     assert sum(found.values()) == pytest.approx(1)
     # documented: both DMAs and the product; measured: the addition after its handover
     assert found["measured"] >= 600 / 5400
-    assert sum(shares(made := synthetic_timeline(500, 2), walk(made)).values()) == pytest.approx(1)
+    made = synthetic_timeline(500, 2)
+    assert sum(shares(made, walk(made)).values()) == pytest.approx(1)
 
 
 def test_a_path_of_one_tier_gives_that_tiers_band():

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.profile.small import Row, load_multiply_add, timeline
+from tests.timing.synthetic import synthetic_timeline
 
 import opentrn
 from opentrn.profile.compare import compare, side_by_side
@@ -13,8 +15,6 @@ from opentrn.profile.files import load, save
 from opentrn.profile.report import ProfileReport, profile_report
 from opentrn.profile.text import bar, spoken, table
 from opentrn.timing.timeline import ENGINES
-from tests.profile.small import Row, load_multiply_add, timeline
-from tests.timing.synthetic import synthetic_timeline
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -59,7 +59,9 @@ def test_the_data_is_json_without_nan(instructions, cores):
 
 @pytest.mark.parametrize("name", ["small", "attention", "empty"])
 def test_the_summary_as_it_is_read(name):
-    made = {"small": load_multiply_add(), "attention": synthetic_timeline(2000, 1), "empty": timeline([], total=100)}[name]
+    made = {"small": load_multiply_add(), "attention": synthetic_timeline(2000, 1), "empty": timeline([], total=100)}[
+        name
+    ]
     text = str(profile_report(made, name))
     assert_golden(f"{name}.txt", text)
     lines = text.splitlines()
@@ -86,7 +88,15 @@ def test_opentrn_profile_is_a_function_and_a_folder():
 
 
 @pytest.mark.parametrize(
-    ("us", "text"), [(0, "0.00 us"), (1.5, "1.50 us"), (412.34, "412.3 us"), (28197.982, "28.20 ms"), (3e6, "3.00 s"), (999.99, "1000.0 us")]
+    ("us", "text"),
+    [
+        (0, "0.00 us"),
+        (1.5, "1.50 us"),
+        (412.34, "412.3 us"),
+        (28197.982, "28.20 ms"),
+        (3e6, "3.00 s"),
+        (999.99, "1000.0 us"),
+    ],
 )
 def test_times_as_they_are_spoken(us, text):
     assert spoken(us) == text
@@ -113,7 +123,7 @@ def test_a_saved_report_comes_back(tmp_path):
 def test_what_is_no_report_is_refused(tmp_path, text):
     path = tmp_path / "r.json"
     path.write_text(text)
-    with pytest.raises(opentrn.errors.LaunchError, match="r.json"):
+    with pytest.raises(opentrn.errors.LaunchError, match=r"r\.json"):
         load(path)
 
 

@@ -3,11 +3,11 @@
 import sys
 
 import pytest
+from tests.profile.small import Row, timeline
 
 from opentrn.errors import CapacityError, InstallError, LaunchError
 from opentrn.profile.report import profile_report
 from opentrn.profile.sweep import parse_axis, plot, sweep, sweep_table
-from tests.profile.small import Row, timeline
 
 
 def run(tile, buffers=1):

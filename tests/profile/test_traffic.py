@@ -2,18 +2,20 @@
 
 import numpy as np
 import pytest
+from tests.profile.small import Move, Row, load_multiply_add, tensor, timeline
+from tests.timing.synthetic import synthetic_timeline
 
 from opentrn.machine.chip import load_chip
 from opentrn.profile.traffic import once_bytes, traffic
-from tests.profile.small import Move, Row, load_multiply_add, tensor, timeline
-from tests.timing.synthetic import synthetic_timeline
 
 KIB = 1024
 
 
 def moved(*moves, **facts):
     rows = [Row("sync", 10 * n, 10 * n + 5, line=10 + n) for n in range(len(moves))]
-    return timeline(rows, [Move(row=n, first=100.0 * n, last=100.0 * n + 50, **m) for n, m in enumerate(moves)], 1000, **facts)
+    return timeline(
+        rows, [Move(row=n, first=100.0 * n, last=100.0 * n + 50, **m) for n, m in enumerate(moves)], 1000, **facts
+    )
 
 
 @pytest.mark.parametrize(("instructions", "cores"), [(0, 1), (500, 1), (800, 2)])
@@ -78,7 +80,9 @@ def test_an_argument_that_is_read_and_then_overwritten_is_no_spill():
 
 
 def test_what_once_is_enough_for():
-    made = moved({"low": 0}, {"low": 0}, {"direction": 1, "tensor": 1}, {"direction": 2, "nbytes": 100}, {"direction": 3})
+    made = moved(
+        {"low": 0}, {"low": 0}, {"direction": 1, "tensor": 1}, {"direction": 2, "nbytes": 100}, {"direction": 3}
+    )
     assert once_bytes(made) == (1 << 18) + (1 << 18) + 2 * 100
 
 

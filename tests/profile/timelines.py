@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
+from tests.timing.synthetic import synthetic_timeline
 
 from opentrn.timing.timeline import Semaphores, Timeline
-from tests.timing.synthetic import synthetic_timeline
 
 __all__ = ["only_transfers"]
 
@@ -14,7 +14,9 @@ def only_transfers() -> Timeline:
     """The DMAs of a synthetic timeline alone: nothing waits, no engine computes, no clock."""
     whole = synthetic_timeline(170)
     kept = whole.dma.instruction
-    columns = {name: getattr(whole, name)[kept] for name in ("core", "engine", "operation", "place", "end", "done", "cause")}
+    columns = {
+        name: getattr(whole, name)[kept] for name in ("core", "engine", "operation", "place", "end", "done", "cause")
+    }
     start, none = whole.start[kept], np.zeros(0, np.int64)
     return replace(
         whole,

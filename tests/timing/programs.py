@@ -15,6 +15,7 @@ from opentrn.timing.timeline import CAUSES, ENGINES
 MACHINE = {
     "semaphore_ns": 10.0,
     "table_load_ns": 1000.0,
+    "further_wait_ns": np.zeros(5),
     "core_bytes_per_ns": 1e9,
     "stack_bytes_per_ns": 1e9,
     "dma_engines": 16.0,

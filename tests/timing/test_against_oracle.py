@@ -77,6 +77,7 @@ machines = st.fixed_dictionaries(
         "vector_scalar_parallel": st.booleans(),
         "core_bytes_per_ns": st.sampled_from([1e9, 7.0]),
         "stack_bytes_per_ns": st.sampled_from([1e9, 9.0]),
+        "further_wait_ns": st.sampled_from([np.zeros(5), np.array([77.0, 23, 5, 1, 0])]),
         "prologue_ns": st.sampled_from([0.0, 1234.5]),
     }
 )
@@ -90,17 +91,23 @@ def assert_same(programs: list[Program], machine: dict[str, Any]) -> None:
         assert pairs[0] == pairs[1]
         for name in COLUMNS:
             np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-9, atol=1e-6, err_msg=name)
-        np.testing.assert_array_equal(ours["cause"], theirs["cause"])
-        np.testing.assert_array_equal(ours["blocker"], theirs["blocker"])
+        assert_same_reasons(ours, theirs)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+def assert_same_reasons(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """Causes and blockers agree, unless two blockers end together (then the last bit decides)."""
+    for row in np.flatnonzero((ours["cause"] != theirs["cause"]) | (ours["blocker"] != theirs["blocker"])):
+        ends = [ours["done"][columns["blocker"][row]] for columns in (ours, theirs)]
+        np.testing.assert_allclose(*ends, rtol=1e-9, err_msg=f"row {row}")
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(programs(), machines)
 def test_one_core(program: Program, machine: dict[str, Any]) -> None:
     assert_same([program], machine)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(programs(), programs(), machines)
 def test_two_cores(left: Program, right: Program, machine: dict[str, Any]) -> None:
     for program in (left, right):

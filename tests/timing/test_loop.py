@@ -256,6 +256,30 @@ def test_an_activation_table_is_loaded_when_it_changes(compiled: bool) -> None:
     assert r.cause(2) == "table"
 
 
+def test_a_table_is_loaded_while_the_data_is_on_its_way(compiled: bool) -> None:
+    p = Program()
+    a = p.tensor()
+    p.do("vector", 1500, writes=[a])
+    p.do("scalar", 10, table=0, reads=[a])
+    r = run(p, compiled=compiled)
+    assert r.start(1) == 1510
+    assert r.cause(1) == "semaphore"
+
+
+def test_each_semaphore_beyond_the_first_takes_engine_time(compiled: bool) -> None:
+    p = Program()
+    a, b, c = p.tensor(), p.tensor(), p.tensor()
+    p.do("scalar", 10, writes=[a])
+    p.do("gpsimd", 10, writes=[b])
+    p.do("tensor", 100, reads=[c])
+    one = p.do("vector", 100, reads=[a])
+    two = p.do("vector", 1, reads=[b], writes=[c])
+    r = run(p, compiled=compiled, further_wait_ns=np.array([0.0, 30, 0, 0, 0]))
+    assert r.start(one) == 20
+    assert r.waits(two) == [1, 2]
+    assert r.start(two) == 120 + 30
+
+
 def test_weights_load_behind_the_matmul_before(compiled: bool) -> None:
     p = Program()
     p.do("tensor", 100, preload=30)

@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -77,10 +78,21 @@ struct CoreInput {
 Machine machine_of(nb::dict source) {
     Columns facts(std::move(source));
     auto number = [&](const char* name) { return facts.number<double>(name); };
-    return {number("semaphore_ns"),     number("table_load_ns"),  number("core_bytes_per_ns"),
-            number("stack_bytes_per_ns"), number("dma_engines"),  number("clock_window_ns"),
-            number("clock_low_rate"),   number("clock_threshold"), facts.number<bool>("vector_gpsimd_parallel"),
-            facts.number<bool>("vector_scalar_parallel"),         number("prologue_ns")};
+    Machine machine{};
+    machine.semaphore_ns = number("semaphore_ns");
+    machine.table_load_ns = number("table_load_ns");
+    const double* further = facts.get<double>("further_wait_ns");
+    std::copy(further, further + sequencers, machine.further_wait_ns);
+    machine.core_bytes_per_ns = number("core_bytes_per_ns");
+    machine.stack_bytes_per_ns = number("stack_bytes_per_ns");
+    machine.dma_engines = number("dma_engines");
+    machine.clock_window_ns = number("clock_window_ns");
+    machine.clock_low_rate = number("clock_low_rate");
+    machine.clock_threshold = number("clock_threshold");
+    machine.vector_gpsimd_parallel = facts.number<bool>("vector_gpsimd_parallel");
+    machine.vector_scalar_parallel = facts.number<bool>("vector_scalar_parallel");
+    machine.prologue_ns = number("prologue_ns");
+    return machine;
 }
 
 constexpr int64_t cost_fields = 12;

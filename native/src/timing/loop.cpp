@@ -164,7 +164,12 @@ class Loop {
         if (engine.done()) return;
         int32_t i = engine.head();
         const Cost& cost = cost_of(core, i);
-        double at = engine.free, needed = 0;
+        const Dependencies& waits = core.dependencies;
+        int64_t first = waits.first[static_cast<size_t>(i)], last = waits.first[static_cast<size_t>(i) + 1];
+        int32_t local = waits.local[static_cast<size_t>(i)];
+        // an instruction waits for one semaphore; each further one is an instruction of its own
+        int64_t further = std::max<int64_t>(0, last - first + (local != nobody) - 1);
+        double at = engine.free + static_cast<double>(further) * machine_.further_wait_ns[e], needed = 0;
         engine.cause = engine.previous == nobody ? start_ : engine_;
         engine.blocker = engine.previous;
         auto wait_for = [&](int32_t producer) {
@@ -182,13 +187,12 @@ class Loop {
             }
             return true;
         };
-        const Dependencies& waits = core.dependencies;
-        for (int64_t k = waits.first[static_cast<size_t>(i)]; k < waits.first[static_cast<size_t>(i) + 1]; k++)
+        for (int64_t k = first; k < last; k++)
             if (!wait_for(waits.producer[static_cast<size_t>(k)])) return;
-        if (int32_t local = waits.local[static_cast<size_t>(i)]; local != nobody && !wait_for(local)) return;
+        if (local != nobody && !wait_for(local)) return;
         if (cost.preload > 0) load_weights(core, engine, cost.preload, needed, at);
-        if (cost.table >= 0 && cost.table != core.table) {
-            at += machine_.table_load_ns;
+        if (cost.table >= 0 && cost.table != core.table && engine.free + machine_.table_load_ns > at) {
+            at = engine.free + machine_.table_load_ns;  // the load waits for nothing
             engine.cause = table_;
         }
         if (cost.address > 0) {

@@ -16,6 +16,7 @@ enum Cause : uint8_t { start_, engine_, semaphore_, dma_, port_, bank_, weights_
 
 struct Machine {
     double semaphore_ns, table_load_ns;
+    double further_wait_ns[sequencers];            // engine time of each semaphore beyond the first
     double core_bytes_per_ns, stack_bytes_per_ns;  // what all DMA engines of a core, and the cores of a stack, can move
     double dma_engines;
     double clock_window_ns, clock_low_rate, clock_threshold;  // TensorE; threshold 0: always at full rate

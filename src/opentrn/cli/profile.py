@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kernel", metavar="NAME", help="profile the launches of this kernel alone")
     parser.add_argument("--target", metavar="NAME", type=chip_name, help="the chip, such as trn2")
     parser.add_argument("--shadow", action="store_true", help="take the name nki even where another nki is installed")
+    parser.add_argument("--brief", action="store_true", help="the first lines of each summary, and the first advice")
     files = parser.add_argument_group("files (written whole, or not at all)")
     files.add_argument(
         "--json", metavar="FILE", nargs="?", const="-", help="the report as JSON; without FILE to the terminal"
@@ -143,7 +144,10 @@ def _launches(script: str, kernel: str | None, given: argparse.Namespace, args: 
         raise SystemExit(code)
     if not launches:
         what = f"no kernel called {kernel}" if kernel else "no kernel"
-        raise LaunchError(f"{script} launched {what}", hint="a kernel is launched when it is called with arrays")
+        others = f"it launched {', '.join(launches.passed)}" if launches.passed else None
+        raise LaunchError(
+            f"{script} launched {what}", hint=others or "a kernel is launched when it is called with arrays"
+        )
     return sorted(launches, key=lambda launch: -launch.report.latency_us)
 
 
@@ -160,13 +164,14 @@ def main(argv: Sequence[str]) -> int:
 
 def _show(given: argparse.Namespace, launches: list[Any]) -> int:
     from opentrn.profile.compare import compare, side_by_side
+    from opentrn.profile.text import brief, summary
     from opentrn.profile.what_if import what_if
 
-    report = launches[0].report
-    shown = [f"{launch.report}\n{_times(launch.count)}" for launch in launches]
+    report, text = launches[0].report, brief if given.brief else summary
+    shown = [f"{text(launch.report)}\n{_times(launch.count)}" for launch in launches]
     if given.what_if:
         before, report = report, what_if(report, given.what_if)
-        shown = [str(report), side_by_side(compare(before, report))]
+        shown = [text(report), side_by_side(compare(before, report))]
     if given.json != "-":
         print("\n\n".join(text.rstrip() for text in shown))
     _write(given, report)

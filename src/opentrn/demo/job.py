@@ -19,8 +19,10 @@ from opentrn.demo.text import activations
 from opentrn.errors import LaunchError
 from opentrn.install import install
 from opentrn.isa.enums import MemoryRegion
-from opentrn.nki.kernel import run
 from opentrn.nki.launch import Report
+from opentrn.nki.profile import profile
+from opentrn.profile.report import ProfileReport
+from opentrn.profile.text import bar, engine_lines, spoken
 from opentrn.program import native
 from opentrn.program.allocate import MemoryMap
 

@@ -20,7 +20,7 @@ from opentrn.numerics.dtypes import DType
 from opentrn.program import native
 from opentrn.program.allocate import MemoryMap, allocate, spread
 from opentrn.program.capture import new_capture, trace_of
-from opentrn.program.recorder import Record, Recorder
+from opentrn.program.recorder import Record, Recorder, Steps
 from opentrn.program.site import site_of, user_site
 from opentrn.program.step import Step
 from opentrn.program.storage import Allocation, Storage
@@ -32,7 +32,7 @@ __all__ = ["Core", "Mode"]
 FLUSH_BYTES = 32 << 20
 """Newly allocated on-chip bytes after which pending records are executed, so that dead tiles are freed."""
 
-_STEPS: dict[Any, dict[Any, Step]] = {}
+_STEPS: dict[Any, Steps] = {}
 """Checked signatures by (chip, precision, native core or not), shared by all launches of the process."""
 
 
@@ -77,7 +77,8 @@ class Core:
         self._neighbours = Neighbours()
         self._fresh_bytes = 0
         self._now: tuple[Any, Any] = (None, None)
-        steps = _STEPS.setdefault((chip.name, mode.wide, native.available()), {})
+        known = (chip.name, mode.wide, native.available())
+        steps = _STEPS[known] = _STEPS.get(known) or Steps()
         self.recorder = Recorder(chip, steps, native.plan, self)
         self.recorder.flush = self.flush
 

@@ -16,9 +16,27 @@ from typing import Any, Literal, Protocol
 from opentrn.isa.enums import MemoryRegion, engine
 
 __all__ = [
-    "ANY", "HBM", "ON_CHIP", "PSUM", "REGISTRY", "SBUF",
-    "Attribute", "Broken", "Cost", "Instruction", "Native", "Operand", "Provenance", "Rule", "Tile", "Use",
-    "Transfer", "instruction", "into", "of", "scalar_or",
+    "ANY",
+    "HBM",
+    "ON_CHIP",
+    "PSUM",
+    "REGISTRY",
+    "SBUF",
+    "Attribute",
+    "Broken",
+    "Cost",
+    "Instruction",
+    "Native",
+    "Operand",
+    "Provenance",
+    "Rule",
+    "Tile",
+    "Transfer",
+    "Use",
+    "instruction",
+    "into",
+    "of",
+    "scalar_or",
 ]  # fmt: skip
 
 Provenance = Literal["documented", "measured", "inferred"]

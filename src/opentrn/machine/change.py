@@ -63,7 +63,10 @@ ALIASES = {
         "size of SBUF",
         ("memory.sbuf_bytes", "memory.sbuf_bytes_per_partition", "memory.sbuf_usable_bytes_per_partition"),
     ),
-    "psum": Alias("size of PSUM, in more or fewer banks", ("memory.psum_bytes", "memory.psum_bytes_per_partition", "memory.psum_banks")),
+    "psum": Alias(
+        "size of PSUM, in more or fewer banks",
+        ("memory.psum_bytes", "memory.psum_bytes_per_partition", "memory.psum_banks"),
+    ),
     "tensor_clock": Alias("clock of TensorE", ("engines.tensor.clock_hz",)),
     "vector_clock": Alias("clock of VectorE", ("engines.vector.clock_hz",)),
     "scalar_clock": Alias("clock of ScalarE", ("engines.scalar.clock_hz",)),

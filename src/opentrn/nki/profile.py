@@ -15,7 +15,7 @@ from opentrn.nki.launch import Report
 from opentrn.profile.report import ProfileReport, profile_report
 from opentrn.timing.simulate import simulate as timed
 
-__all__ = ["Launch", "profile", "profiling"]
+__all__ = ["Launch", "Launches", "profile", "profiling"]
 
 MODES = ("values", "timing")
 
@@ -64,18 +64,27 @@ class Launch:
         return profile(self.kernel, mode=mode, target=self.report.target)(*self.args, **(self.kwargs | changes))
 
 
+class Launches(list[Launch]):
+    """What `profiling` saw, in order; `passed` names the kernels that were not asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passed: dict[str, None] = {}
+
+
 @contextmanager
-def profiling(name: str | None = None) -> Iterator[list[Launch]]:
+def profiling(name: str | None = None) -> Iterator[Launches]:
     """Profile every kernel launch inside the ``with`` block, or those of the kernel called `name`.
 
     Gives the list to which launches are added. A launch with a kernel, chip and signature (shapes, dtypes, other
     arguments) that was seen before runs without being timed again; it is counted.
     """
     seen: dict[Any, Launch] = {}
-    launches: list[Launch] = []
+    launches = Launches()
 
     def watch(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any]) -> Report:
         if name is not None and kernel.__name__ != name:
+            launches.passed[kernel.__name__] = None
             return kernels.start(kernel, args, kwargs, options)
         key = (kernel.func, kernel.lnc, options.get("target"), kernel.target, _signature((args, kwargs)))
         if key in seen:

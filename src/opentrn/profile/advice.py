@@ -79,6 +79,27 @@ def small_descriptors(report: Any) -> Iterator[Advice]:
 
 
 @RULES.append
+def dma_triggers(report: Any) -> Iterator[Advice]:
+    """An engine that does little but start transfers."""
+    timeline, moves = report.timeline, report.timeline.dma.instruction
+    spent = np.zeros(len(timeline))
+    spent[moves] = timeline.busy[moves]
+    by_engine = sums(timeline.engine, spent, len(ENGINES)) * US / report.cores
+    most = int(by_engine.argmax())
+    us = float(by_engine[most])
+    if us > 0.5 * report.latency_us:
+        count = int((timeline.engine[moves] == most).sum())
+        yield Advice(
+            "dma_triggers",
+            f"{ENGINES[most]} spends {_percent(report, us)} triggering {count:,} DMAs of"
+            f" {report.dma.nbytes // report.dma.transfers:,} B on average",
+            "move more bytes with each dma_copy, or let other engines trigger some of them (engine=...)",
+            us,
+            timeline.places[int(sums(timeline.place, spent, len(timeline.places)).argmax())],
+        )
+
+
+@RULES.append
 def tensor_waits_for_dma(report: Any) -> Iterator[Advice]:
     """TensorE stands still because its operands are not there."""
     us = report.engines["tensor"].waits.get("dma", 0.0) / report.cores
@@ -96,14 +117,15 @@ def tensor_waits_for_dma(report: Any) -> Iterator[Advice]:
 @RULES.append
 def reloads(report: Any) -> Iterator[Advice]:
     """The same HBM bytes loaded again and again."""
+    waited = max(engine.waits.get("dma", 0.0) for engine in report.engines.values()) / report.cores
     for reload in report.dma.reloads[:3]:
         extra = reload.loaded_bytes - reload.distinct_bytes
-        us = extra / report.dma.peak_gbps * US
+        us = min(extra / report.dma.peak_gbps * US, waited)  # what nobody waits for costs nothing
         if _notable(report, us):
             yield Advice(
                 "reloads",
                 f"{reload.tensor} is loaded {reload.factor:.1f} times: {reload.loaded_bytes / 1e6:,.1f} MB for"
-                f" {reload.distinct_bytes / 1e6:,.1f} MB, {extra / 1e6:,.1f} MB too many ({_percent(report, us)})",
+                f" {reload.distinct_bytes / 1e6:,.1f} MB, and an engine waits for data {_percent(report, waited)}",
                 "keep the tile in SBUF across the loop that reloads it, or block that loop",
                 us,
                 reload.place,

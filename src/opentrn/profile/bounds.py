@@ -11,6 +11,7 @@ from opentrn.profile.amounts import US, overlap
 from opentrn.profile.engines import engines_of
 from opentrn.profile.operands import streamed_dtype
 from opentrn.profile.traffic import bandwidth_peak, hbm_bytes, once_bytes
+from opentrn.profile.waits import waits
 from opentrn.timing.timeline import CAUSES, ENGINES, Timeline
 
 __all__ = ["Bound", "Roofline", "bounds", "overheads", "roofline"]
@@ -68,7 +69,9 @@ def overheads(timeline: Timeline) -> dict[str, float]:
 
     prologue and epilogue: of every kernel. throttle: TensorE at half its clock. The others are waits of that cause.
     """
-    tables = {c: _waited(timeline, c) for c in ("table", "weights", "register", "bank", "port", "core")}
+    waited = waits(timeline).by_cause(np.arange(len(timeline)))
+    causes = ("table", "weights", "register", "bank", "port", "core")
+    tables = {cause: float(waited[CAUSES.index(cause)]) for cause in causes}
     fixed = {"prologue": timeline.prologue_ns, "epilogue": timeline.epilogue_ns, "throttle": _throttled(timeline)}
     return {name: ns * US for name, ns in (fixed | tables).items() if ns > 0}
 
@@ -130,11 +133,6 @@ def _dependency(timeline: Timeline) -> float:
         if at > free[consumer]:
             free[consumer] = at
     return float(np.max(np.array(free) + took))
-
-
-def _waited(timeline: Timeline, cause: str) -> float:
-    waited = timeline.cause == CAUSES.index(cause)
-    return float((timeline.start[waited] - timeline.ready[waited]).sum())
 
 
 def _throttled(timeline: Timeline) -> float:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from opentrn.profile.amounts import US, sums
+from opentrn.profile.waits import waits
 from opentrn.timing.timeline import CAUSES, ENGINES, Place, Timeline
 
 __all__ = ["CriticalPath", "Segments", "Share", "critical_path", "walk"]
@@ -45,7 +46,8 @@ class Segments:
 class CriticalPath:
     """Where the kernel's time went, three times over: by what worked, by why it waited, by line. Each adds up to it.
 
-    In `by_cause` the time from one start to the next is named after what the later one waited for.
+    In `by_cause` what an instruction took is named after what the next one waited for, and the time from there to its
+    start after its own cause.
     """
 
     instructions: int
@@ -110,8 +112,9 @@ def _by_engine(timeline: Timeline, path: Segments) -> dict[str, float]:
 def _by_cause(timeline: Timeline, path: Segments) -> dict[str, float]:
     if not len(path.rows):
         return _ends(path)
-    until_start = path.gap + np.concatenate(([0.0], path.work[:-1]))
-    by_cause = sums(timeline.cause[path.rows], until_start, len(CAUSES))
+    parts = waits(timeline)
+    before = sums(parts.need[path.rows[1:]], path.work[:-1], len(CAUSES))
+    by_cause = before + sums(timeline.cause[path.rows], path.gap, len(CAUSES))
     return dict(zip(CAUSES, by_cause, strict=True)) | {"last instruction": path.work[-1]} | _ends(path)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from opentrn.profile.amounts import US, covered
+from opentrn.profile.waits import Waits, waits
 from opentrn.timing.timeline import CAUSES, ENGINES, Timeline
 
 __all__ = ["Engine", "engines", "engines_of"]
@@ -39,21 +40,17 @@ def engines(timeline: Timeline) -> dict[str, Engine]:
 
 def engines_of(timeline: Timeline, core: int) -> dict[str, Engine]:
     """Every engine of one core by name."""
-    return {name: _engine(timeline, core, number) for number, name in enumerate(ENGINES)}
+    waited = waits(timeline)
+    return {name: _engine(timeline, waited, core, number) for number, name in enumerate(ENGINES)}
 
 
-def _engine(timeline: Timeline, core: int, number: int) -> Engine:
+def _engine(timeline: Timeline, parts: Waits, core: int, number: int) -> Engine:
     rows = np.flatnonzero((timeline.core == core) & (timeline.engine == number))
-    waited = (timeline.start[rows] - timeline.ready[rows]) * US
-    total, busy, wait = (
-        timeline.total_ns * US,
-        covered(timeline.start[rows], timeline.end[rows]) * US,
-        float(waited.sum()),
-    )
-    causes = np.bincount(timeline.cause[rows], waited, minlength=len(CAUSES))
-    waits = {CAUSES[n]: float(causes[n]) for n in np.argsort(-causes, kind="stable") if causes[n] > 0}
+    total, busy = timeline.total_ns * US, covered(timeline.start[rows], timeline.end[rows]) * US
+    wait, causes = float(timeline.wait[rows].sum()) * US, parts.by_cause(rows) * US
+    split = {CAUSES[n]: float(causes[n]) for n in np.argsort(-causes, kind="stable") if causes[n] > 0}
     return Engine(
-        ENGINES[number], total, busy, wait, total - busy - wait, len(rows), busy / total if total else 0.0, waits
+        ENGINES[number], total, busy, wait, total - busy - wait, len(rows), busy / total if total else 0.0, split
     )
 
 

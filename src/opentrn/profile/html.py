@@ -45,7 +45,11 @@ CAUSE_WORDS = {
 
 DIRECTIONS = ("HBM to SBUF", "SBUF to HBM", "HBM to HBM", "on chip")
 """In words, by the number in `Dma.direction`."""
-SCRIPTS = ("data", "layer", "lanes", "palette", "draw", "view", "marks", "details", "source", "tables", "main")
+SCRIPTS = (
+    "data", "layer", "lanes", "palette", "draw", "paint", "arrows", "view", "marks", "details", "source", "summary",
+    "roofline", "main",
+)  # fmt: skip
+"""Files of `page/`, which become one script: what one declares, all see."""
 COMPRESSION = 3
 """zlib level: twice as quick as the default, and the file is 4 % larger."""
 PICOSECOND_STEPS = 1024.0
@@ -130,7 +134,11 @@ def _columns(timeline: Timeline, path: Segments) -> dict[str, np.ndarray]:
         made |= {f"{memory}{core}_time": _time(series.time), f"{memory}{core}_value": series.value.astype(np.float64)}
     for core, spans in enumerate(timeline.clock):
         full = np.array([label == "full" for label in spans.label], np.uint8)
-        made |= {f"clock{core}_start": _time(spans.start), f"clock{core}_end": _time(spans.end), f"clock{core}_full": full}
+        made |= {
+            f"clock{core}_start": _time(spans.start),
+            f"clock{core}_end": _time(spans.end),
+            f"clock{core}_full": full,
+        }
     return made
 
 
@@ -194,6 +202,8 @@ def _roof(chip: Any, name: str, path: str, times: int) -> dict[str, Any]:
 def _overview(timeline: Timeline) -> dict[str, Any]:
     """What is shown when nobody gave a summary: time of each engine of each core."""
     engines = [
-        {"core": core, **vars(engine)} for core in range(timeline.cores) for engine in engines_of(timeline, core).values()
+        {"core": core, **vars(engine)}
+        for core in range(timeline.cores)
+        for engine in engines_of(timeline, core).values()
     ]
     return {"latency_us": timeline.total_ns * US, "instructions": len(timeline), "engines": engines}

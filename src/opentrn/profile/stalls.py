@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from opentrn.profile.amounts import US
+from opentrn.profile.waits import waits
 from opentrn.timing.timeline import CAUSES, ENGINES, Place, Timeline
 
 __all__ = ["Stall", "stalls"]
@@ -31,9 +32,11 @@ class Stall:
 
 def stalls(timeline: Timeline) -> tuple[Stall, ...]:
     """Every wait of the run, summed by (engine, cause, producer's engine and line), longest first."""
-    waited = timeline.start - timeline.ready
-    rows = np.flatnonzero(waited > 0)
-    found, us, count = _sums(_keys(timeline, rows), waited[rows] * US)
+    parts, every = waits(timeline), np.arange(len(timeline))
+    rows = np.concatenate((every, every))
+    cause, waited = np.concatenate((parts.need, parts.cause)), np.concatenate((parts.need_ns, parts.cause_ns))
+    some = waited > 0
+    found, us, count = _sums(_keys(timeline, rows[some], cause[some]), waited[some] * US)
     groups: dict[tuple[int, ...], list[tuple[float, int, int]]] = {}
     for (*key, place), spent, times in zip(found.T.tolist(), us.tolist(), count.tolist(), strict=True):
         groups.setdefault(tuple(key), []).append((spent, place, times))
@@ -41,13 +44,13 @@ def stalls(timeline: Timeline) -> tuple[Stall, ...]:
     return tuple(sorted(made, key=lambda stall: -stall.us))
 
 
-def _keys(timeline: Timeline, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+def _keys(timeline: Timeline, rows: np.ndarray, cause: np.ndarray) -> tuple[np.ndarray, ...]:
     """(engine, cause, producer's engine, producer's place, own place) of each row; -1: it waited for no instruction."""
     blocker = timeline.blocker[rows]
     source = np.append(timeline.engine.astype(np.int64), -1)
     source[timeline.dma.instruction] = len(ENGINES)
     place = np.append(timeline.place.astype(np.int64), -1)
-    return timeline.engine[rows], timeline.cause[rows], source[blocker], place[blocker], timeline.place[rows]
+    return timeline.engine[rows], cause, source[blocker], place[blocker], timeline.place[rows]
 
 
 def _sums(keys: tuple[np.ndarray, ...], amount: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

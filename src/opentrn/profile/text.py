@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from opentrn.profile.advice import Advice
 from opentrn.profile.critical import Share
 from opentrn.timing.timeline import Place
 
 if TYPE_CHECKING:
     from opentrn.profile.report import ProfileReport
 
-__all__ = ["bar", "engine_lines", "headline", "spoken", "summary", "table"]
+__all__ = ["bar", "brief", "engine_lines", "headline", "spoken", "summary", "table"]
 
 WIDTH = 110
 ROWS = 6
@@ -67,6 +68,12 @@ def summary(report: ProfileReport) -> str:
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
 
 
+def brief(report: ProfileReport) -> str:
+    """The latency, the engines, and the first piece of advice."""
+    sections = (headline(report), engine_lines(report), _advice_lines(report, 1))
+    return "\n\n".join("\n".join(lines) for lines in sections if lines)
+
+
 def engine_lines(report: ProfileReport) -> list[str]:
     """Each engine: busy, waiting, idle, what it waits for; then the DMA engines together."""
     rows = [["engine", "busy", "", "wait", "idle", "instructions", "waits for"]]
@@ -116,11 +123,11 @@ def _path_lines(report: ProfileReport) -> list[str]:
 
 
 def _stall_lines(report: ProfileReport) -> list[str]:
+    whole = report.latency_us * report.cores
     rows = [
-        [f"{stall.us / report.latency_us / report.cores:.1%}", stall.engine, stall.cause, _source(stall.producer_engine, stall.producer),
-         f"x {stall.count:,}"]
-        for stall in report.stalls[:ROWS]
-    ]  # fmt: skip
+        [f"{s.us / whole:.1%}", s.engine, s.cause, _source(s.producer_engine, s.producer), f"x {s.count:,}"]
+        for s in report.stalls[:ROWS]
+    ]
     return ["  waits, by what they are for", *table(rows, "rlllr", 4)] if rows else []
 
 
@@ -149,12 +156,12 @@ def _memory_lines(report: ProfileReport) -> list[str]:
     return [*lines, f"  the time rests on numbers that are: {known}"]
 
 
-def _advice_lines(report: ProfileReport) -> list[str]:
-    return ["  to try", *_advice(report)] if report.advice else []
+def _advice_lines(report: ProfileReport, most: int = 5) -> list[str]:
+    return ["  to try", *_advice(report.advice[:most])] if report.advice else []
 
 
-def _advice(report: ProfileReport) -> Iterator[str]:
-    for number, advice in enumerate(report.advice[:5], 1):
+def _advice(found: Sequence[Advice]) -> Iterator[str]:
+    for number, advice in enumerate(found, 1):
         where = f" [{advice.place}]" if advice.place else ""
         yield from _wrapped(f"{number}. {advice.evidence}{where}", "    ", "       ")
         yield from _wrapped(f"-> {advice.hint}", "       ", "          ")

@@ -11,7 +11,7 @@ from opentrn.isa.enums import MemoryRegion
 from opentrn.machine.change import changed
 from opentrn.machine.chip import Chip, Value
 from opentrn.profile.report import ProfileReport, profile_report
-from opentrn.program.allocate import allocate
+from opentrn.program.allocate import allocate, spread
 from opentrn.program.trace import Trace
 from opentrn.timing.simulate import simulate
 
@@ -48,6 +48,9 @@ def _placed(trace: Trace, chip: Any) -> Trace:
     """The trace with its tensors where this chip's SBUF and PSUM have room for them; those placed by hand stay."""
     tensors = [replace(tensor, address=tensor.address if tensor.manual else None) for tensor in trace.allocations]
     memory = chip.memory
-    allocate(tensors, MemoryRegion.sbuf, memory.sbuf_usable_bytes_per_partition)
-    allocate(tensors, MemoryRegion.psum, memory.psum_bytes_per_partition, memory.psum_bank_bytes)
+    by_hand = any(tensor.manual for tensor in tensors if tensor.buffer is MemoryRegion.sbuf)
+    sbuf = memory.sbuf_bytes_per_partition if by_hand else memory.sbuf_usable_bytes_per_partition
+    spread(allocate(tensors, MemoryRegion.sbuf, sbuf))
+    psum = allocate(tensors, MemoryRegion.psum, memory.psum_bytes_per_partition, memory.psum_bank_bytes)
+    spread(psum, memory.psum_bank_bytes)
     return replace(trace, allocations=tensors)

@@ -2,23 +2,25 @@
 
 A record is ``(step, operands, place)``: the checked signature, the views in the order of `step.names`, and the user's
 (code object, line). The public functions are generated from each instruction's signature, because their call overhead
-is what a kernel with many small instructions consists of.
+is what a kernel with many small instructions consists of. Each has two forms of the same meaning: the native core's for
+signatures that it has seen, and a generated one for everything.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from types import CodeType
-from typing import Any
+from types import CodeType, FrameType
+from typing import TYPE_CHECKING, Any
 
 from opentrn.errors import LaunchError, OpentrnError
 from opentrn.isa.spec import Instruction, Use
-from opentrn.program.site import OWN, SURFACE, user_frame, user_site
+from opentrn.program import native
+from opentrn.program.site import OWN, is_own, user_site
 from opentrn.program.step import Step, prepare
 from opentrn.program.view import View
 
-__all__ = ["ACTIVE", "OLDER", "NkiInstruction", "Record", "Recorder", "active", "public_function"]
+__all__ = ["ACTIVE", "OLDER", "NkiInstruction", "Record", "Recorder", "Steps", "active", "public_function"]
 
 Record = tuple[Step, tuple[View, ...], tuple[CodeType, int]]
 
@@ -27,14 +29,36 @@ FLUSH_RECORDS = 512
 young, before Python's garbage collector walks them (4,096 cost 1.5 us an instruction where torch is imported)."""
 
 
-class NkiInstruction:
-    """Handle of one recorded instruction; `depends_on` orders it after others (nisa.NkiInstruction, SDK 2.32)."""
+class _Handle:
+    """Which record an `NkiInstruction` is: `index` counts from 0 over the core's whole program. Twin of `_native.Handle`."""
 
     __slots__ = ("index", "recorder")
 
     def __init__(self, recorder: Recorder, index: int) -> None:
         self.recorder = recorder
         self.index = index
+
+
+class _Pending:
+    """Records that wait, and how many there were before them. `table` is for the native twin, `_native.Pending`."""
+
+    __slots__ = ("base", "pending", "table")
+
+    def __init__(self, table: Any) -> None:
+        self.table = table
+        self.pending: list[Record] = []
+        self.base = 0
+
+
+if not TYPE_CHECKING:
+    _Handle = getattr(native.core(), "Handle", _Handle)
+    _Pending = getattr(native.core(), "Pending", _Pending)
+
+
+class NkiInstruction(_Handle):
+    """Handle of one recorded instruction; `depends_on` orders it after others (nisa.NkiInstruction, SDK 2.32)."""
+
+    __slots__ = ()
 
     def depends_on(self, *producers: NkiInstruction) -> NkiInstruction:
         """Make this instruction wait for every producer; gives itself back, so calls chain."""
@@ -58,21 +82,28 @@ class NkiInstruction:
         return self
 
 
-class Recorder:
+class Steps(dict[Any, Step]):
+    """Checked signatures by call; `table` holds them for the native core, where that is in use."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = native.core().Steps() if native.available() else None
+
+
+class Recorder(_Pending):
     """What one core has recorded and not yet executed, and the checked signatures it shares with all launches."""
 
-    __slots__ = ("base", "chip", "edges", "flush", "pending", "plan", "state", "steps")
+    __slots__ = ("chip", "edges", "flush", "plan", "state", "steps")
 
     def __init__(
         self,
         chip: Any,
-        steps: dict[Any, Step],
+        steps: Steps,
         plan: Callable[[Instruction, Use, tuple[str, ...]], Any] | None,
         state: Any = None,
     ) -> None:
+        super().__init__(steps.table)
         self.chip, self.steps, self.plan, self.state = chip, steps, plan, state
-        self.pending: list[Record] = []
-        self.base = 0
         self.edges: list[tuple[int, int]] = []
         self.flush: Callable[[], None] = self.pending.clear
 
@@ -138,32 +169,48 @@ def _key(key_of: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     return key
 
 
-def _place() -> tuple[CodeType, int]:
-    frame = user_frame(2) or sys._getframe(2)
-    return frame.f_code, frame.f_lineno
+def _place(frame: FrameType) -> tuple[CodeType, int]:
+    """Where `frame` is in the user's code: the innermost frame from there outwards that is not opentrn's."""
+    user: FrameType | None = frame
+    while user is not None and is_own(user.f_code.co_filename):
+        user = user.f_back
+    user = user or frame
+    return user.f_code, user.f_lineno
 
 
 _TEMPLATE = """
 def _key_of({bare}):
     return {key}
 
-def {name}({signature}, **_older):
-    if _older:
-        return OLDER.call({name}, {name!r}, {{{given}}}, _older)
+def _resolve({bare}):
+    return _slow(_instruction, _key_of, {{{arguments}}})
+
+def _record(frame, {bare}):
     recorder = ACTIVE.recorder
     try:
         step = recorder.steps[{key}]
     except (KeyError, AttributeError, TypeError):
-        step = _slow(_instruction, _key_of, {{{arguments}}})
-    frame = _getframe(1)
-    code = frame.f_code
+        step = _resolve({bare})
     pending = recorder.pending
-    pending.append((step, {operands}, _place() if code.co_filename.startswith(SURFACE) else (code, frame.f_lineno)))
+    pending.append((step, {operands}, _place(frame)))
     index = recorder.base + len(pending) - 1
     if len(pending) >= FLUSH_RECORDS:
         recorder.flush()
     return NkiInstruction(recorder, index)
+
+_quick = _quick_record(_record, _resolve, {places})
+
+def {name}({signature}, **_older):
+    if _older:
+        return OLDER.call({name}, {name!r}, {{{given}}}, _older)
+    return _quick(_getframe(1), {bare})
 """
+
+
+def _quick_record(record: Callable[..., Any], resolve: Callable[..., Step], operands: list[int]) -> Callable[..., Any]:
+    """The native form of `record`, or itself where there is no native core. `operands`: which arguments are those."""
+    core = native.core()
+    return core.Call(record, resolve, ACTIVE, NkiInstruction, operands, FLUSH_RECORDS).record if core else record
 
 
 def _hashable(value: Any) -> Any:
@@ -223,6 +270,7 @@ def public_function(instruction: Instruction) -> Callable[..., NkiInstruction]:
         arguments=", ".join(f"{n!r}: {n}" for n in used),
         given=", ".join(f"{n!r}: {n}" for n in parameters),
         operands=_operand_source(instruction),
+        places=[used.index(n) for n in instruction.operands],
     )
     scope: dict[str, Any] = {
         **defaults,
@@ -230,13 +278,13 @@ def public_function(instruction: Instruction) -> Callable[..., NkiInstruction]:
         "FLUSH_RECORDS": FLUSH_RECORDS,
         "NkiInstruction": NkiInstruction,
         "OLDER": OLDER,
-        "SURFACE": SURFACE,
         "View": View,
         "_getframe": sys._getframe,
         "_hashable": _hashable,
         "_read": _read,
         "_instruction": instruction,
         "_place": _place,
+        "_quick_record": _quick_record,
         "_slow": _slow,
     }
     exec(compile(source, f"{OWN}nki/isa.py:{instruction.name}", "exec"), scope)

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from opentrn.errors import UnsupportedError, ViewError
 from opentrn.isa.enums import MemoryRegion
 from opentrn.numerics.dtypes import DTYPES, DType
 from opentrn.numerics.dtypes import dtype as dtype_of
+from opentrn.program import native
+from opentrn.program.layout import Layout
 from opentrn.program.site import user_site
 from opentrn.program.storage import Storage
 from opentrn.program.strides import contiguous, is_dense, reshape_strides
@@ -47,17 +49,20 @@ class DynamicSlice:
     size: int
 
 
-_SIGNATURES: dict[tuple[Any, ...], int] = {}
+if TYPE_CHECKING:
+    _Layout = Layout
+else:
+    _Layout = getattr(native.core(), "View", Layout)
 
 
 def _fail(what: str, *, got: str, expected: str, hint: str | None = None) -> ViewError:
     return ViewError(what, site=user_site(2), got=got, expected=expected, hint=hint)
 
 
-class View:
+class View(_Layout):
     """A tensor view. Created by `nl.ndarray` and by the methods below; never copies data."""
 
-    __slots__ = ("storage", "block", "shape", "strides", "offset", "dtype", "buffer", "dynamic", "key", "__weakref__")
+    __slots__ = ()
 
     def __init__(
         self,
@@ -68,14 +73,7 @@ class View:
         dtype: str,
         dynamic: Indirection | None = None,
     ) -> None:
-        self.storage = storage
-        self.block = storage.block
-        self.shape = shape
-        self.strides = strides
-        self.offset = offset
-        self.dtype = dtype
-        self.buffer = storage.allocation.buffer
-        self.dynamic = dynamic
+        self._fill(storage, shape, strides, offset, dtype, dynamic)
 
     @classmethod
     def _make(
@@ -89,7 +87,7 @@ class View:
     ) -> Self:
         """An instance by parts, whatever constructor a subclass shows its users."""
         made = cls.__new__(cls)
-        View.__init__(made, storage, shape, strides, offset, dtype, dynamic)
+        made._fill(storage, shape, strides, offset, dtype, dynamic)
         return made
 
     @classmethod
@@ -97,9 +95,6 @@ class View:
         """The view of everything in `storage`."""
         shape = storage.allocation.shape
         return cls._make(storage, shape, contiguous(shape), 0, storage.allocation.dtype.name)
-
-    def _derive(self, shape: Sequence[int], strides: Sequence[int], offset: int) -> Self:
-        return self._make(self.storage, tuple(shape), tuple(strides), offset, self.dtype, self.dynamic)
 
     # ---------------------------------------------------------------- facts
     @property
@@ -173,33 +168,28 @@ class View:
         bare = Storage(self.storage.allocation, None, self.storage.wide)
         return View(bare, self.shape, self.strides, self.offset, self.dtype, move)
 
-    def __getattr__(self, name: str) -> Any:
-        # only a slot that is still empty comes here: `key` is computed when an instruction first asks for it
-        if name == "key":
-            return self.signature()
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-
-    def signature(self) -> int:
-        """A small number, equal for views that every rule, cost and native plan treats alike (sets `key`)."""
-        place, move, storage = (0, 0), self.dynamic, self.storage
-        base = storage.allocation.address
-        if (self.offset or base) and self.buffer.on_chip:
-            psum = self.buffer is MemoryRegion.psum
+    def _facts(self) -> tuple[Any, ...]:
+        """What `key` numbers."""
+        place, storage = (0, 0), self.storage
+        if self.buffer.on_chip:
+            base = storage.allocation.address or (0, 0)
             byte = self.start_byte
-            place = (self.start_partition, byte + (base[1] if base else 0) if psum else byte % 64)
-        moves = move and (move.kind, move.step, move.limit, storage.allocation.shape, self._index_facts())
-        facts = (
+            place = (self.start_partition, base[1] + byte if self.buffer is MemoryRegion.psum else byte % 64)
+        return (
             self.shape,
             self.strides,
             self.dtype,
             self.buffer,
             place,
             storage.allocation.manual,
-            moves,
+            self._moves(),
             storage.wide,
         )
-        self.key = _SIGNATURES.setdefault(facts, len(_SIGNATURES))
-        return self.key
+
+    def _moves(self) -> tuple[Any, ...] | None:
+        """What a run-time index adds to the facts."""
+        move = self.dynamic
+        return move and (move.kind, move.step, move.limit, self.storage.allocation.shape, self._index_facts())
 
     def _index_facts(self) -> tuple[Any, ...] | None:
         """What rules look at in the tensor of the run-time index: its form, its start, whether it was placed by hand."""
@@ -209,7 +199,8 @@ class View:
         return index.shape, index.dtype, index.buffer, index.start_partition, index.storage.allocation.manual
 
     # ---------------------------------------------------------------- indexing
-    def __getitem__(self, key: Any) -> Self:
+    def _subscript(self, key: Any) -> Self:
+        """``self[key]``; the native core does the common cases of it."""
         keys = list(key) if isinstance(key, tuple) else [key]
         if len(keys) == len(self.shape) == 2 and self.dynamic is None:
             first, second = keys

@@ -94,6 +94,7 @@ def machine_of(chip: Any, classes: Classes) -> dict[str, Any]:
     return {
         "semaphore_ns": float(cost.semaphore_ns),
         "table_load_ns": float(cost.scalar.act_table_load_ns) if classes.tables else 0.0,
+        "further_wait_ns": np.array([_further_wait(chip, name) for name in ENGINES], float),
         "core_bytes_per_ns": float(cost.dma.cap_bytes_per_ns_core),
         "stack_bytes_per_ns": float(cost.hbm.bytes_per_ns_stack),
         "dma_engines": float(engines.dma.engines),
@@ -104,6 +105,11 @@ def machine_of(chip: Any, classes: Classes) -> dict[str, Any]:
         "vector_scalar_parallel": bool(features.vector_scalar_psum_parallel),
         "prologue_ns": float(cost.kernel_prologue_ns),
     }
+
+
+def _further_wait(chip: Any, name: str) -> float:
+    waits = chip.cost.further_wait_ns
+    return float(waits[name] if name in waits else waits.other)
 
 
 def columns_of(trace: Trace, chip: Any, first_kind: int) -> dict[str, Any]:

@@ -293,8 +293,11 @@ class _Loop:
         engine, program = core.engines[e], core.program
         i = engine.order[0]
         cost = self.cost(core, i)
-        at, cause, blocker, needed = engine.free, "engine" if engine.previous >= 0 else "start", engine.previous, 0.0
-        for producer in (*program.waits[i], *([program.local[i]] if program.local[i] >= 0 else [])):
+        producers = [*program.waits[i], *([program.local[i]] if program.local[i] >= 0 else [])]
+        # an instruction waits for one semaphore; each further one is an instruction of its own
+        at = engine.free + max(0, len(producers) - 1) * self.machine["further_wait_ns"][e]
+        cause, blocker, needed = "engine" if engine.previous >= 0 else "start", engine.previous, 0.0
+        for producer in producers:
             done = core.columns["done"][producer]
             if np.isnan(done):
                 return _Head(NEVER, cause, blocker, producer)
@@ -306,8 +309,9 @@ class _Loop:
             begin = max(core.previous_matmul, needed, self.machine["prologue_ns"])
             loaded = begin + cost["preload"] / core.clock.rate
             at, cause = (loaded, "weights") if loaded > at else (at, cause)
-        if cost["table"] >= 0 and cost["table"] != core.table:
-            at, cause = at + self.machine["table_load_ns"], "table"
+        loaded = engine.free + self.machine["table_load_ns"]  # the load waits for nothing
+        if cost["table"] >= 0 and cost["table"] != core.table and loaded > at:
+            at, cause = loaded, "table"
         if cost["address"] > 0:
             at, cause = at + cost["address"], "register"
         return _Head(at, cause, blocker)

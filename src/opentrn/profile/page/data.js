@@ -18,17 +18,22 @@ async function readRun() {
 }
 
 async function inflate(base64) {
-  const text = atob(base64);
-  const bytes = new Uint8Array(text.length);
-  for (let n = 0; n < text.length; n++) bytes[n] = text.charCodeAt(n);
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const stream = new Blob([fromBase64(base64)]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Response(stream).arrayBuffer();
+}
+
+function fromBase64(text) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+  const letters = atob(text);
+  const bytes = new Uint8Array(letters.length);
+  for (let n = 0; n < letters.length; n++) bytes[n] = letters.charCodeAt(n);
+  return bytes;
 }
 
 // Indices 0..keys.length by key: those of group g are item[offset[g]] .. item[offset[g + 1]], in order.
 function grouped(keys, groups) {
   const offset = new Int32Array(groups + 1);
-  for (const key of keys) offset[key + 1]++;
+  for (let n = 0; n < keys.length; n++) offset[keys[n] + 1]++;
   for (let group = 0; group < groups; group++) offset[group + 1] += offset[group];
   const next = offset.slice();
   const item = new Int32Array(keys.length);
@@ -36,15 +41,22 @@ function grouped(keys, groups) {
   return { of: (group) => item.subarray(offset[group], offset[group + 1]) };
 }
 
+// Making a formatter takes far longer than using one.
+const FORMATS = {};
+
+function formatted(value, options) {
+  return (FORMATS[JSON.stringify(options)] ??= new Intl.NumberFormat("en", options)).format(value);
+}
+
 function number(value, decimals = 1) {
-  return value.toLocaleString("en", { maximumFractionDigits: decimals });
+  return formatted(value, { maximumFractionDigits: decimals });
 }
 
 // A duration, to four digits.
 function timeText(ns) {
   const size = Math.abs(ns);
   const [scale, unit] = size < 1e3 ? [1, "ns"] : size < 1e6 ? [1e3, "µs"] : size < 1e9 ? [1e6, "ms"] : [1e9, "s"];
-  return `${(ns / scale).toLocaleString("en", { maximumSignificantDigits: 4 })} ${unit}`;
+  return `${formatted(ns / scale, { maximumSignificantDigits: 4 })} ${unit}`;
 }
 
 // A point in time, to the nanosecond.

@@ -1,6 +1,6 @@
 // One frame of the timeline: overview, ruler, lanes, and what is selected. Nothing here changes the view.
 
-const GUTTER = 156;
+const GUTTER = 164;
 const OVERVIEW = 34;
 const HEAD = 60; // overview and ruler
 const FONT = '11px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif';
@@ -133,153 +133,6 @@ function drawEdges(app) {
   shade(run.total - run.epilogue, run.total, "--edge");
 }
 
-// A band as single bars where they can be seen apart, else as a strip of averages.
-function paintBand(app, band, y) {
-  const { marks } = app;
-  const faint = marks ? 0.22 : 1;
-  paintLayer(app, band, band.layer, y, band.alpha * faint);
-  if (marks && band.pick && !band.wait) {
-    const found = marks.layers.get(band);
-    if (found?.length) paintLayer(app, band, found, y, 1);
-  }
-}
-
-function paintLayer(app, band, layer, y, alpha) {
-  const { view } = app;
-  const first = layer.after(view.from);
-  const last = layer.after(view.to, first);
-  if (first >= layer.length) return;
-  app.context.globalAlpha = alpha;
-  if (last - first > plotWidth(view) / 3) paintStrip(app, band, layer, y);
-  else paintBars(app, band, layer, y, first, last, alpha);
-  app.context.globalAlpha = 1;
-}
-
-function paintBars(app, band, layer, y, first, last, alpha) {
-  const { context, view } = app;
-  const colours = app.palette[band.palette];
-  for (let n = first; n <= last && n < layer.length && layer.start[n] < view.to; n++) {
-    const left = Math.max(GUTTER - 4, xOf(view, layer.start[n]));
-    const width = Math.max(1, Math.min(view.width + 4, xOf(view, layer.end[n])) - left);
-    const { css, ink } = colours[layer.category[n]];
-    context.fillStyle = css;
-    context.fillRect(left, y, width > 4 && !band.wait ? width - 1 : width, band.height);
-    if (band.text && width > 30 && alpha > 0.5) barLabel(context, band.text(layer.item[n]), Math.max(left, GUTTER), left + width, y + band.height / 2, ink);
-    if (band.wait && !app.marks) waitLabel(app, layer.category[n], Math.max(left, GUTTER), Math.min(left + width, view.width), y + band.height / 2 - 1);
-  }
-}
-
-function barLabel(context, [name, more], left, right, middle, ink) {
-  const letters = Math.floor((right - left - 9) / LETTER);
-  if (letters < 3) return;
-  const text = name.length + more.length + 1 <= letters ? `${name} ${more}` : name.length <= letters ? name : `${name.slice(0, letters - 1)}…`;
-  context.fillStyle = ink;
-  context.fillText(text, left + 4, middle + 0.5);
-}
-
-function waitLabel(app, cause, left, right, middle) {
-  const text = `waits: ${app.run.causes[cause].name}`;
-  if (right - left < (text.length + 3) * LETTER) return;
-  const { context } = app;
-  const alpha = context.globalAlpha;
-  context.globalAlpha = 1;
-  context.textAlign = "center";
-  label(app, text, (left + right) / 2, middle, "--muted");
-  context.textAlign = "left";
-  context.globalAlpha = alpha;
-}
-
-// One pixel column after another: the share of it that is covered becomes its opacity, the longest interval its colour.
-// Columns sit on a grid that pans with the data, so that nothing flickers. A band with a `profile` also gets the share
-// as a height, in the colour of that name.
-function paintStrip(app, band, layer, y) {
-  const { view, context } = app;
-  const columns = Math.ceil(plotWidth(view) * app.scale);
-  const step = (view.to - view.from) / columns;
-  const origin = Math.floor(view.from / step) * step;
-  const left = GUTTER + (origin - view.from) / step / app.scale;
-  const pixels = app.strip.pixels(columns + 1);
-  const shares = sharesOf(layer, origin, step, columns + 1, (column, share, first, last) => {
-    const { rgb } = app.palette[band.palette][layer.longest(first, last)];
-    const alpha = band.profile ? 0.1 + 0.4 * share : 0.12 + 0.88 * share;
-    pixels.set([rgb[0], rgb[1], rgb[2], 255 * alpha], 4 * column);
-  });
-  app.strip.paint(context, left, y, (columns + 1) / app.scale, band.height);
-  if (!band.profile) return;
-  context.fillStyle = app.palette.of(band.profile);
-  context.beginPath();
-  context.moveTo(left, y + band.height);
-  shares.forEach((share, column) => {
-    const top = y + band.height * (1 - share);
-    context.lineTo(left + column / app.scale, top);
-    context.lineTo(left + (column + 1) / app.scale, top);
-  });
-  context.lineTo(left + shares.length / app.scale, y + band.height);
-  context.fill();
-}
-
-// The covered share of each of `many` columns from `origin` on; `visit` hears of those that are not empty.
-function sharesOf(layer, origin, step, many, visit) {
-  const shares = new Float32Array(many);
-  let index = layer.after(origin);
-  let covered = layer.covered(origin, index);
-  for (let column = 0; column < many; column++) {
-    const time = origin + (column + 1) * step;
-    const next = layer.after(time, index);
-    const sum = layer.covered(time, next);
-    shares[column] = Math.min(1, Math.max(0, (sum - covered) / step));
-    if (sum > covered) visit(column, shares[column], index, next);
-    [index, covered] = [next, sum];
-  }
-  return shares;
-}
-
-// A canvas of one row, stretched to the height of a band.
-class Strip {
-  constructor() {
-    this.canvas = document.createElement("canvas");
-    this.canvas.height = 1;
-    this.image = null;
-  }
-
-  pixels(width) {
-    if (this.image?.width !== width) {
-      this.canvas.width = width;
-      this.context = this.canvas.getContext("2d");
-      this.image = this.context.createImageData(width, 1);
-    }
-    return this.image.data.fill(0);
-  }
-
-  paint(context, x, y, width, height) {
-    this.context.putImageData(this.image, 0, 0);
-    context.drawImage(this.canvas, x, y, width, height);
-  }
-}
-
-function paintArea(app, lane, top, height) {
-  const { context, view, palette } = app;
-  const { time, value, first, last } = lane.steps.visible(view.from, view.to, 2 * plotWidth(view));
-  if (!time.length) return;
-  const y = (bytes) => top + height * (1 - Math.min(1, bytes / lane.capacity));
-  context.save();
-  clipPlot(app, top - 1, height + 1);
-  context.beginPath();
-  context.moveTo(xOf(view, time[first]), top + height);
-  for (let n = first; n <= last; n++) {
-    context.lineTo(xOf(view, time[n]), y(value[n]));
-    context.lineTo(xOf(view, n < time.length - 1 ? time[n + 1] : app.run.span), y(value[n]));
-  }
-  context.lineTo(xOf(view, last < time.length - 1 ? time[last + 1] : app.run.span), top + height);
-  context.closePath();
-  context.fillStyle = context.strokeStyle = palette.of(`--${lane.memory}`);
-  context.globalAlpha = 0.28;
-  context.fill();
-  context.globalAlpha = 1;
-  context.stroke();
-  context.restore();
-}
-
 function drawRuler(app) {
   const { context, view, palette } = app;
   context.fillStyle = palette.of("--panel");
@@ -302,7 +155,7 @@ function ticks({ view, run }) {
   const format = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
   const found = [];
   for (let tick = Math.ceil(Math.max(0, view.from) / step) * step; tick <= Math.min(view.to, run.span); tick += step) {
-    found.push({ x: xOf(view, tick), text: `${(tick / size).toLocaleString("en", format)} ${unit}` });
+    found.push({ x: xOf(view, tick), text: `${formatted(tick / size, format)} ${unit}` });
   }
   return found;
 }
@@ -320,7 +173,9 @@ function drawOverview(app) {
   const engines = app.lanes.filter((lane) => lane.engine !== undefined);
   const height = Math.min(5, (OVERVIEW - 6) / Math.max(1, engines.length));
   const whole = { ...app, view: { ...view, from: 0, to: run.span } };
-  engines.forEach((lane, n) => paintLayer(whole, { palette: "operations", height: height - 0.5 }, lane.load, 3 + n * height, 1));
+  engines.forEach((lane, n) =>
+    paintLayer(whole, { palette: "operations", height: height - 0.5 }, lane.load, 3 + n * height, 1),
+  );
   const x = (time) => GUTTER + (time / run.span) * plotWidth(view);
   const [left, right] = [Math.max(GUTTER, x(view.from)), Math.min(view.width, x(view.to))];
   context.fillStyle = palette.of("--shade");
@@ -368,71 +223,4 @@ function drawMeasure(app) {
   context.textAlign = "center";
   label(app, text, (left + right) / 2, view.height - 19.5, "--on-accent", `600 ${FONT}`);
   context.textAlign = "left";
-}
-
-// The selected instruction, the transfers it started, and arrows along its semaphores.
-function drawSelection(app) {
-  const { run, view, palette } = app;
-  const row = view.selected;
-  if (row < 0) return;
-  const blocker = run.blocker[row];
-  for (const n of run.producersOf.of(row)) arrow(app, outOf(app, run.producer[n]), into(app, row), palette.of("--arrow-in"), run.producer[n] === blocker ? 2.5 : 1.25);
-  if (blocker >= 0 && !run.producersOf.of(row).some((n) => run.producer[n] === blocker)) {
-    arrow(app, outOf(app, blocker, run.start[row]), into(app, row), palette.causes[run.cause[row]].css, 2.5);
-  }
-  for (const n of run.consumersOf.of(row)) arrow(app, outOf(app, row), into(app, run.consumer[n]), palette.of("--arrow-out"), 1.25);
-  for (const transfer of run.transfersOf.of(row)) {
-    const found = laneOfTransfer(app, transfer);
-    if (found) frame(app, found.lane, found.band, run.dma_first[transfer], run.dma_last[transfer], transfer === view.transfer ? 2 : 1.25);
-  }
-  const lane = laneOfRow(app, row);
-  frame(app, lane, lane.bands.at(-1), run.start[row], run.end[row], 2);
-}
-
-function frame(app, lane, band, from, to, width) {
-  const { context, view } = app;
-  const left = Math.max(GUTTER - 5, xOf(view, from));
-  const right = Math.min(view.width + 5, xOf(view, to));
-  context.strokeStyle = app.palette.of("--select");
-  context.lineWidth = width;
-  context.strokeRect(left - 1, HEAD + lane.y - view.scroll + band.top - 1.5, Math.max(3, right - left + 1), band.height + 3);
-  context.lineWidth = 1;
-}
-
-// Where a result appears: at the end of the row's last transfer, or when the row is done (or at `latest`, if that is sooner).
-function outOf(app, row, latest = Infinity) {
-  const transfers = app.run.transfersOf.of(row);
-  if (transfers.length) {
-    const transfer = transfers.reduce((late, n) => (app.run.dma_last[n] > app.run.dma_last[late] ? n : late));
-    const found = laneOfTransfer(app, transfer);
-    if (found) return point(app, found.lane, found.band, Math.min(latest, app.run.dma_last[transfer]));
-  }
-  const lane = laneOfRow(app, row);
-  return point(app, lane, lane.bands.at(-1), Math.min(latest, app.run.done[row]));
-}
-
-function into(app, row) {
-  const lane = laneOfRow(app, row);
-  return point(app, lane, lane.bands.at(-1), app.run.start[row]);
-}
-
-function point(app, lane, band, time) {
-  return { x: xOf(app.view, time), y: HEAD + lane.y - app.view.scroll + band.top + band.height / 2 };
-}
-
-function arrow(app, from, to, ink, width) {
-  const { context } = app;
-  const bend = Math.min(60, Math.max(6, Math.abs(to.x - from.x) / 2));
-  context.strokeStyle = context.fillStyle = ink;
-  context.lineWidth = width;
-  context.beginPath();
-  context.moveTo(from.x, from.y);
-  context.bezierCurveTo(from.x + bend, from.y, to.x - bend, to.y, to.x - 5, to.y);
-  context.stroke();
-  context.beginPath();
-  context.moveTo(to.x, to.y);
-  context.lineTo(to.x - 7, to.y - 4);
-  context.lineTo(to.x - 7, to.y + 4);
-  context.fill();
-  context.lineWidth = 1;
 }

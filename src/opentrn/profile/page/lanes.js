@@ -15,7 +15,8 @@ function makeLanes(run) {
     run.engines.forEach((_, n) => lanes.push(engineLane(run, core, n, rowsOf.of(core * run.engines.length + n))));
     run.queues.forEach((name, queue) => {
       const items = transfersOf.of(queue);
-      if (items.length && run.core[run.dma_instruction[items[0]]] === core) lanes.push(queueLane(run, core, name, items));
+      if (items.length && run.core[run.dma_instruction[items[0]]] === core)
+        lanes.push(queueLane(run, core, name, items));
     });
     for (const each of run.occupancy) if (each.core === core) lanes.push(areaLane(run, each));
   }
@@ -45,9 +46,25 @@ function engineLane(run, core, engine, rows) {
   const bands = [
     { layer: waits, base: [4, 18], palette: "causes", alpha: 0.2, pick: true, wait: true },
     { layer: waits, base: [4, 2.5], palette: "causes", alpha: 0.85 },
-    { layer: busy, base: [4, 18], palette: "operations", profile: ENGINE_COLOURS[engine], alpha: 1, pick: true, text: (row) => barText(run, row) },
+    {
+      layer: busy,
+      base: [4, 18],
+      palette: "operations",
+      profile: ENGINE_COLOURS[engine],
+      alpha: 1,
+      pick: true,
+      text: (row) => barText(run, row),
+    },
   ];
-  return { kind: "bars", name: ENGINE_NAMES[run.engines[engine]] ?? run.engines[engine], core, engine, bands, load: busy, base: 26 };
+  return {
+    kind: "bars",
+    name: ENGINE_NAMES[run.engines[engine]] ?? run.engines[engine],
+    core,
+    engine,
+    bands,
+    load: busy,
+    base: 26,
+  };
 }
 
 function barText(run, row) {
@@ -56,9 +73,18 @@ function barText(run, row) {
 
 function queueLane(run, core, name, items) {
   const layers = dealt(items, run.dma_first, run.dma_last, run.dma_direction, MOST_DMA_ROWS);
-  const text = (n) => [run.tensors[run.dma_tensor[n]]?.name ?? run.directions[run.dma_direction[n]], bytesText(run.dma_nbytes[n])];
+  const text = (n) => [
+    run.tensors[run.dma_tensor[n]]?.name ?? run.directions[run.dma_direction[n]],
+    bytesText(run.dma_nbytes[n]),
+  ];
   const bands = layers.map((layer, n) => ({
-    layer, base: [3 + 13 * n, 12], palette: "directions", alpha: 1, pick: true, transfer: true, text,
+    layer,
+    base: [3 + 13 * n, 12],
+    palette: "directions",
+    alpha: 1,
+    pick: true,
+    transfer: true,
+    text,
   }));
   const short = run.cores > 1 ? name.replace(/^core\d+ /, "") : name.replace(/^core0 /, "");
   return { kind: "bars", name: `DMA ${short}`, core, bands, load: layers[0], base: 5 + 13 * layers.length };

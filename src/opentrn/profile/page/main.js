@@ -40,7 +40,7 @@ function listenSplitter(id, name, sideways) {
   });
   bar.addEventListener("keydown", (event) => {
     const by = { ArrowLeft: 20, ArrowUp: 20, ArrowRight: -20, ArrowDown: -20 }[event.key];
-    if (by) event.preventDefault(), set(size() + by);
+    if (by) (event.preventDefault(), set(size() + by));
   });
   set(sideways ? Math.min(640, innerWidth * 0.37) : size());
 }
@@ -59,7 +59,7 @@ function listenControls(app) {
     later = setTimeout(() => search(app, app.search.value), 120);
   });
   app.search.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") return clearMarks(app), app.canvas.focus();
+    if (event.key === "Escape") return (clearMarks(app), app.canvas.focus());
     if (event.key !== "Enter") return;
     clearTimeout(later);
     if (app.marks?.label !== app.search.value) search(app, app.search.value);
@@ -70,7 +70,8 @@ function listenControls(app) {
 function writeHead(run) {
   document.getElementById("latency").textContent = timeText(run.total);
   const cores = run.cores > 1 ? `${run.cores} cores of ` : "";
-  document.getElementById("size").textContent = `${cores}${run.chip}, ${number(run.count)} instructions, ${number(run.transfers)} transfers`;
+  document.getElementById("size").textContent =
+    `${cores}${run.chip}, ${number(run.count)} instructions, ${number(run.transfers)} transfers`;
 }
 
 // For tests and for the console: what is shown, and where a row is on the screen.
@@ -78,11 +79,29 @@ function outside(app) {
   const { view, run } = app;
   return {
     view: () => ({
-      from: view.from, to: view.to, span: run.span, scroll: view.scroll, selected: view.selected, transfer: view.transfer,
-      marked: app.marks ? app.marks.rows.length : null, mark: app.marks?.at ?? -1, measure: view.measure, frames: { ...app.frames },
-      lanes: app.lanes.map(({ kind, name, core, y, height }) => ({ kind, name, core, y, height })), loaded: app.loaded,
+      from: view.from,
+      to: view.to,
+      span: run.span,
+      scroll: view.scroll,
+      selected: view.selected,
+      transfer: view.transfer,
+      marked: app.marks ? app.marks.rows.length : null,
+      mark: app.marks?.at ?? -1,
+      measure: view.measure,
+      frames: { ...app.frames },
+      lanes: app.lanes.map(({ kind, name, core, y, height }) => ({ kind, name, core, y, height })),
+      loaded: app.loaded,
     }),
-    row: (row) => ({ name: nameOf(run, row), place: placeText(run, row), start: run.start[row], end: run.end[row], done: run.done[row], wait: run.start[row] - run.ready[row], cause: run.causes[run.cause[row]].name, blocker: run.blocker[row] }),
+    row: (row) => ({
+      name: nameOf(run, row),
+      place: placeText(run, row),
+      start: run.start[row],
+      end: run.end[row],
+      done: run.done[row],
+      wait: run.start[row] - run.ready[row],
+      cause: run.causes[run.cause[row]].name,
+      blocker: run.blocker[row],
+    }),
     where: (row) => {
       const lane = laneOfRow(app, row);
       const box = app.canvas.getBoundingClientRect();
@@ -114,9 +133,20 @@ async function main() {
   const run = await readRun();
   const byId = (id) => document.getElementById(id);
   const app = {
-    run, lanes: makeLanes(run), palette: readPalette(run), view: makeView(run), marks: null, strip: new Strip(),
-    canvas: byId("canvas"), scroller: byId("scroller"), spacer: byId("spacer"), search: byId("search"),
-    frames: { drawn: 0, last: 0, worst: 0 }, scale: 1, waiting: false, loaded: null,
+    run,
+    lanes: makeLanes(run),
+    palette: readPalette(run),
+    view: makeView(run),
+    marks: null,
+    strip: new Strip(),
+    canvas: byId("canvas"),
+    scroller: byId("scroller"),
+    spacer: byId("spacer"),
+    search: byId("search"),
+    frames: { drawn: 0, last: 0, worst: 0 },
+    scale: 1,
+    waiting: false,
+    loaded: null,
   };
   app.context = app.canvas.getContext("2d", { alpha: false });
   writeHead(run);

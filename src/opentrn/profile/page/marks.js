@@ -15,7 +15,10 @@ function setMarks(app, label, keep, source) {
     for (const band of lane.bands ?? []) {
       if (!band.pick || band.wait) continue;
       const row = band.transfer ? (item) => run.dma_instruction[item] : (item) => item;
-      layers.set(band, band.layer.subset((item) => mask[row(item)]));
+      layers.set(
+        band,
+        band.layer.subset((item) => mask[row(item)]),
+      );
     }
   }
   app.marks = { label, rows: order, mask, layers, at: -1, source };
@@ -42,7 +45,9 @@ function showMarks(app) {
   const { marks } = app;
   const many = marks?.rows.length ?? 0;
   const position = marks?.at >= 0 ? `${number(marks.at + 1)} of ` : "";
-  document.getElementById("found").textContent = marks ? `${position}${number(many)}${marks.at < 0 ? " found" : ""}` : "";
+  document.getElementById("found").textContent = marks
+    ? `${position}${number(many)}${marks.at < 0 ? " found" : ""}`
+    : "";
   for (const id of ["next", "previous"]) document.getElementById(id).disabled = !many;
   for (const pressed of document.querySelectorAll("[data-mark]")) {
     pressed.setAttribute("aria-pressed", String(pressed.dataset.mark === marks?.source));
@@ -61,9 +66,15 @@ function search(app, query) {
   const tensors = run.tensors.map((tensor) => tensor.name.toLowerCase() === text);
   const line = /^:?\d+$/.test(text) ? Number(text.replace(":", "")) : -1;
   const places = run.places.map((place) =>
-    line >= 0 ? place.line === line : holds(`${run.files[place.file].name}:${place.line} ${place.function}`) || lineHolds(run, place, text));
+    line >= 0
+      ? place.line === line
+      : holds(`${run.files[place.file].name}:${place.line} ${place.function}`) || lineHolds(run, place, text),
+  );
   const moves = (row) => run.transfersOf.of(row).some((transfer) => tensors[run.dma_tensor[transfer]]);
-  const keep = line >= 0 ? (row) => places[run.place[row]] : (row) => operations[run.operation[row]] || places[run.place[row]] || moves(row);
+  const keep =
+    line >= 0
+      ? (row) => places[run.place[row]]
+      : (row) => operations[run.operation[row]] || places[run.place[row]] || moves(row);
   setMarks(app, query, keep, "search");
 }
 
@@ -86,20 +97,32 @@ function makeLegend(app) {
   for (let row = 0; row < run.count; row++) waits[run.cause[row]] += run.start[row] - run.ready[row];
   const swatch = (name) => element("i", { class: "swatch", style: { background: `var(${name})` } });
   const entry = (name, text) => element("span", { class: "key" }, swatch(name), text);
-  const cause = (n) => element("button", {
-    class: "key wait", type: "button", "data-mark": `cause ${n}`, "aria-pressed": "false",
-    title: `${run.causes[n].words} ${timeText(waits[n])} in all. Click to mark these instructions.`,
-    onclick: () => markCause(app, n),
-  }, swatch(`--cause-${run.causes[n].name}`), `${run.causes[n].name} `, element("small", {}, timeText(waits[n])));
+  const cause = (n) =>
+    element(
+      "button",
+      {
+        class: "key wait",
+        type: "button",
+        "data-mark": `cause ${n}`,
+        "aria-pressed": "false",
+        title: `${run.causes[n].words} ${timeText(waits[n])} in all. Click to mark these instructions.`,
+        onclick: () => markCause(app, n),
+      },
+      swatch(`--cause-${run.causes[n].name}`),
+      `${run.causes[n].name} `,
+      element("small", {}, timeText(waits[n])),
+    );
   const used = [...run.causes.keys()].filter((n) => waits[n] > 0).sort((a, b) => waits[b] - waits[a]);
   const directions = [...new Set(run.dma_direction)].sort();
   const clocks = run.clocks ? [entry("--full", "full clock"), entry("--half", "half clock")] : [];
-  document.getElementById("legend").append(
-    ...run.engines.map((engine, n) => entry(ENGINE_COLOURS[n], ENGINE_NAMES[engine] ?? engine)),
-    ...directions.map((n) => entry(DIRECTION_COLOURS[n], run.directions[n])),
-    ...clocks,
-    element("span", { class: "break" }),
-    element("span", { class: "key title" }, used.length ? "Waits:" : "No waits"),
-    ...used.map(cause),
-  );
+  document
+    .getElementById("legend")
+    .append(
+      ...run.engines.map((engine, n) => entry(ENGINE_COLOURS[n], ENGINE_NAMES[engine] ?? engine)),
+      ...directions.map((n) => entry(DIRECTION_COLOURS[n], run.directions[n])),
+      ...clocks,
+      element("span", { class: "break" }),
+      element("span", { class: "key title" }, used.length ? "Waits:" : "No waits"),
+      ...used.map(cause),
+    );
 }

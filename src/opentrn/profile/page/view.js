@@ -3,7 +3,17 @@
 const LEAST_SPAN = 20; // ns
 
 function makeView(run) {
-  return { from: 0, to: run.span, scroll: 0, width: 0, height: 0, selected: -1, transfer: -1, hover: null, measure: null };
+  return {
+    from: 0,
+    to: run.span,
+    scroll: 0,
+    width: 0,
+    height: 0,
+    selected: -1,
+    transfer: -1,
+    hover: null,
+    measure: null,
+  };
 }
 
 function requestDraw(app) {
@@ -35,7 +45,8 @@ function show(app, from, to) {
   const slack = Math.max(0.1 * span, margin * span);
   const start = Math.min(Math.max(middle - span / 2, -slack), run.span + slack - span);
   showTip(app, null);
-  [view.from, view.to] = span > run.span ? [-(span - run.span) / 2, run.span + (span - run.span) / 2] : [start, start + span];
+  [view.from, view.to] =
+    span > run.span ? [-(span - run.span) / 2, run.span + (span - run.span) / 2] : [start, start + span];
   requestDraw(app);
 }
 
@@ -85,7 +96,12 @@ function hit(app, x, y) {
     if (n < 0) continue;
     const away = Math.max(band.layer.start[n] - time, time - band.layer.end[n], 0);
     const item = band.layer.item[n];
-    found.push({ away, row: band.transfer ? run.dma_instruction[item] : item, transfer: band.transfer ? item : -1, wait: Boolean(band.wait) });
+    found.push({
+      away,
+      row: band.transfer ? run.dma_instruction[item] : item,
+      transfer: band.transfer ? item : -1,
+      wait: Boolean(band.wait),
+    });
   }
   return found.sort((a, b) => a.away - b.away)[0] ?? null;
 }
@@ -109,12 +125,21 @@ function repaint(app) {
 }
 
 function onWheel(app, event) {
-  const sideways = event.shiftKey ? event.deltaX || event.deltaY : Math.abs(event.deltaX) > Math.abs(event.deltaY) ? event.deltaX : 0;
+  const sideways = event.shiftKey
+    ? event.deltaX || event.deltaY
+    : Math.abs(event.deltaX) > Math.abs(event.deltaY)
+      ? event.deltaX
+      : 0;
   const { x } = inCanvas(app, event);
   if (!sideways && x < GUTTER && !event.ctrlKey) return; // over the names the wheel scrolls the lanes
   event.preventDefault();
   if (sideways) pan(app, sideways / plotWidth(app.view));
-  else zoom(app, Math.exp(Math.max(-400, Math.min(400, event.deltaY * (event.deltaMode ? 30 : 1))) * 0.0022), timeAt(app.view, Math.max(GUTTER, x)));
+  else
+    zoom(
+      app,
+      Math.exp(Math.max(-400, Math.min(400, event.deltaY * (event.deltaMode ? 30 : 1))) * 0.0022),
+      timeAt(app.view, Math.max(GUTTER, x)),
+    );
 }
 
 function inCanvas(app, event) {
@@ -128,7 +153,8 @@ function onDown(app, event) {
   const { canvas, view, scroller } = app;
   const from = inCanvas(app, event);
   const before = { from: view.from, to: view.to, scroll: scroller.scrollTop };
-  const drag = from.y < OVERVIEW ? overviewDrag(app) : event.shiftKey ? measureDrag(app, from) : panDrag(app, from, before);
+  const drag =
+    from.y < OVERVIEW ? overviewDrag(app) : event.shiftKey ? measureDrag(app, from) : panDrag(app, from, before);
   canvas.setPointerCapture(event.pointerId);
   let moved = from.y < OVERVIEW;
   if (moved) drag(from);
@@ -216,7 +242,8 @@ const KEYS = {
   d: (app) => pan(app, 0.2),
   0: fit,
   f: (app) => app.view.selected >= 0 && reveal(app, app.view.selected, true),
-  b: (app) => app.view.selected >= 0 && app.run.blocker[app.view.selected] >= 0 && go(app, app.run.blocker[app.view.selected]),
+  b: (app) =>
+    app.view.selected >= 0 && app.run.blocker[app.view.selected] >= 0 && go(app, app.run.blocker[app.view.selected]),
   n: (app) => stepMark(app, 1),
   N: (app) => stepMark(app, -1),
   "/": (app) => app.search.focus(),

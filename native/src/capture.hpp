@@ -1,0 +1,56 @@
+// Capture: what the records of one core tell. Twin of opentrn.program.capture.Capture, which is its specification.
+#pragma once
+#include <nanobind/nanobind.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "view.hpp"
+#include "words.hpp"
+
+namespace opentrn {
+
+class Capture {
+public:
+    explicit Capture(bool columns) : keep_(columns) {}
+
+    void append(nanobind::list batch);
+    nanobind::dict counts() const;
+    nanobind::tuple touched() const;
+    nanobind::dict columns() const;
+
+private:
+    struct Use {  // one step
+        nanobind::object step;
+        int64_t count = 0;
+        std::vector<uint8_t> access;
+    };
+    struct Touch {  // one tensor of the core, by Allocation.id
+        nanobind::object allocation;
+        int64_t first = -1, last = -1;
+        uint8_t access = 0;
+    };
+
+    bool keep_;
+    int64_t total_ = 0;
+    WordTable step_numbers_, place_numbers_, geometry_numbers_, region_numbers_;
+    std::vector<Use> steps_;
+    std::vector<Touch> tensors_;
+    std::vector<nanobind::object> places_;
+    std::vector<int32_t> geometry_of_key_;
+    std::vector<int32_t> step_, place_, region_;
+    std::vector<int64_t> first_operand_{0};
+    std::vector<uint8_t> access_;
+
+    int32_t step_number(PyObject* step);
+    int32_t place_number(PyObject* place);
+    int32_t geometry_number(View& view);
+    int32_t region_number(View& view);
+    void record(PyObject* record);
+    void operand(PyObject* record, PyObject* object, uint8_t access);
+    void touch(PyObject* record, const Tensor& tensor, uint8_t access);
+};
+
+void bind_capture(nanobind::module_& m);
+
+}  // namespace opentrn

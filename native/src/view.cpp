@@ -1,0 +1,423 @@
+#include "view.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <cstddef>
+#include <vector>
+
+#include "python.hpp"
+#include "words.hpp"
+
+#if PY_VERSION_HEX < 0x030C0000
+#include <structmember.h>
+#define Py_T_PYSSIZET T_PYSSIZET
+#define Py_READONLY READONLY
+#endif
+
+namespace nb = nanobind;
+
+namespace opentrn {
+
+namespace {
+
+constexpr int32_t max_rank = 16;  // of the quick paths; Python takes what has more
+
+PyTypeObject* view_type = nullptr;
+
+View& view_of(PyObject* object) { return *reinterpret_cast<View*>(object); }
+
+// ---------------------------------------------------------------- tensors and dtypes
+struct Region {
+    PyObject* member;
+    bool on_chip, psum;
+};
+
+const Region& region_of(PyObject* member) {
+    static std::vector<Region> known;
+    for (const Region& region : known) {
+        if (region.member == member) return region;
+    }
+    bool psum = nb::borrow<nb::str>(attribute(member, "value")) .equal(nb::str("psum"));
+    known.push_back({nb::borrow(member).release().ptr(), truth(attribute(member, "on_chip")), psum});
+    return known.back();
+}
+
+const Element* dtype_of(PyObject* name) {
+    static std::vector<Element*> known;
+    for (const Element* dtype : known) {
+        if (dtype->name == name) return dtype;
+    }
+    for (const Element* dtype : known) {
+        if (nb::handle(dtype->name).equal(nb::handle(name))) return dtype;
+    }
+    static PyObject* const table = nb::module_::import_("opentrn.numerics.dtypes").attr("DTYPES").inc_ref().ptr();
+    nb::object entry = nb::steal(PyObject_GetItem(table, name));
+    if (!entry.is_valid()) nb::raise_python_error();
+    int64_t itemsize = integer(attribute(entry.ptr(), "itemsize"));
+    known.push_back(new Element{nb::borrow(name).release().ptr(), itemsize, static_cast<int64_t>(known.size())});
+    return known.back();
+}
+
+Tensor* tensor_of(PyObject* storage) {
+    nb::object allocation = attribute(storage, "allocation"), block = attribute(storage, "block");
+    nb::object buffer = attribute(allocation.ptr(), "buffer"), address = attribute(allocation.ptr(), "address");
+    const Region& region = region_of(buffer.ptr());
+    auto tensor = std::make_unique<Tensor>();
+    tensor->id = integer(attribute(allocation.ptr(), "id"));
+    tensor->partition_bytes = integer(attribute(allocation.ptr(), "partition_bytes"));
+    tensor->manual = truth(attribute(allocation.ptr(), "manual"));
+    tensor->wide = truth(attribute(storage, "wide"));
+    tensor->on_chip = region.on_chip;
+    tensor->psum = region.psum;
+    if (address.ptr() != Py_None) {
+        tensor->start_partition = integer(item(address.ptr(), 0));
+        tensor->start_byte = integer(item(address.ptr(), 1));
+    }
+    tensor->storage = nb::borrow(storage).release().ptr();
+    tensor->block = block.release().ptr();
+    tensor->allocation = allocation.release().ptr();
+    tensor->buffer = buffer.release().ptr();
+    return tensor.release();
+}
+
+void let_go(Tensor* tensor) {
+    if (!tensor || --tensor->references) return;
+    Py_DECREF(tensor->storage);
+    Py_DECREF(tensor->block);
+    Py_DECREF(tensor->allocation);
+    Py_DECREF(tensor->buffer);
+    delete tensor;
+}
+
+// ---------------------------------------------------------------- making views
+// A view of the type of `like` with the same tensor, dtype and run-time index; sizes and strides are for the caller to set.
+View* derived(const View& like, int32_t rank, int64_t offset) {
+    PyObject* object = PyType_GenericAlloc(Py_TYPE(&like), 0);
+    if (!object) nb::raise_python_error();
+    View& made = view_of(object);
+    made.tensor = like.tensor;
+    made.tensor->references++;
+    made.dtype = like.dtype;
+    made.dynamic = like.dynamic;
+    Py_XINCREF(made.dynamic);
+    made.offset = offset;
+    made.rank = rank;
+    made.key = View::unknown;
+    made.dims = rank <= View::inline_rank ? made.inline_dims : new int64_t[2 * static_cast<size_t>(rank)];
+    return &made;
+}
+
+void set_dims(View& view, PyObject* shape, PyObject* strides) {
+    for (int32_t d = 0; d < view.rank; d++) {
+        view.dims[d] = integer(item(shape, d));
+        view.dims[view.rank + d] = integer(item(strides, d));
+    }
+}
+
+nb::object tuple_from(PyObject* sequence) {
+    nb::object made = nb::steal(PySequence_Tuple(sequence));
+    if (!made.is_valid()) nb::raise_python_error();
+    return made;
+}
+
+void fill(View& view, PyObject* const* args) {
+    nb::object shape = tuple_from(args[1]), strides = tuple_from(args[2]);
+    view.offset = integer(args[3]);
+    view.dtype = dtype_of(args[4]);
+    Tensor* before = view.tensor;
+    view.tensor = tensor_of(args[0]);
+    let_go(before);
+    Py_XDECREF(view.dynamic);
+    view.dynamic = args[5] == Py_None ? nullptr : nb::borrow(args[5]).release().ptr();
+    if (view.dims && view.dims != view.inline_dims) delete[] view.dims;
+    view.rank = static_cast<int32_t>(PyTuple_Size(shape.ptr()));
+    view.dims = view.rank <= View::inline_rank ? view.inline_dims : new int64_t[2 * static_cast<size_t>(view.rank)];
+    view.key = View::unknown;
+    set_dims(view, shape.ptr(), strides.ptr());
+}
+
+// ---------------------------------------------------------------- indexing
+struct Cut {
+    int64_t start, step, count;
+    bool dropped;
+};
+
+bool plain_integer(PyObject* object, int64_t& value) {
+    if (!PyLong_CheckExact(object)) return false;
+    int overflow = 0;
+    value = PyLong_AsLongLongAndOverflow(object, &overflow);
+    return !overflow;
+}
+
+bool bound(PyObject* object, int64_t absent, int64_t& value) {
+    if (object != Py_None) return plain_integer(object, value);
+    value = absent;
+    return true;
+}
+
+bool bounds(PyObject* key, int64_t& start, int64_t& stop, int64_t& step, int64_t size) {
+#ifdef Py_LIMITED_API
+    nb::object first = attribute(key, "start"), end = attribute(key, "stop"), by = attribute(key, "step");
+    return bound(first.ptr(), 0, start) && bound(end.ptr(), size, stop) && bound(by.ptr(), 1, step);
+#else
+    auto slice = reinterpret_cast<PySliceObject*>(key);
+    return bound(slice->start, 0, start) && bound(slice->stop, size, stop) && bound(slice->step, 1, step);
+#endif
+}
+
+// False: not a plain slice or integer, or one that the rules of View._bounds refuse; Python says which.
+bool cut(const View& view, int32_t dim, PyObject* key, Cut& result) {
+    int64_t size = view.shape()[dim], start, stop, step;
+    if (PySlice_Check(key)) {
+        if (!bounds(key, start, stop, step, size)) return false;
+        start += start < 0 ? size : 0;
+        stop += stop < 0 ? size : 0;
+        if (step < 1 || start < 0 || start > stop || stop > size || (start == stop && view.tensor->on_chip)) return false;
+        result = {start, step, (stop - start + step - 1) / step, false};
+        return true;
+    }
+    if (!plain_integer(key, start) || start < -size || start >= size) return false;
+    result = {start < 0 ? start + size : start, 1, 1, true};
+    return true;
+}
+
+bool cuts_of(const View& view, PyObject* const* keys, int32_t count, Cut* cuts) {
+    int32_t dots = -1;
+    for (int32_t k = 0; k < count; k++) {
+        if (keys[k] != Py_Ellipsis) continue;
+        if (dots >= 0) return false;
+        dots = k;
+    }
+    int32_t given = dots < 0 ? count : count - 1, missing = view.rank - given;
+    if (missing < 0) return false;
+    int32_t dim = 0;
+    for (int32_t k = 0; k <= count; k++) {
+        if (k == (dots < 0 ? count : dots)) {
+            for (int32_t m = 0; m < missing; m++, dim++) cuts[dim] = {0, 1, view.shape()[dim], false};
+        } else if (k < count) {
+            if (!cut(view, dim, keys[k], cuts[dim])) return false;
+            dim++;
+        }
+    }
+    return true;
+}
+
+// The dimensions that stay: on chip the partition and at least two, in HBM at least one (View._drop).
+int32_t kept_dims(const View& view, const Cut* cuts, int32_t* kept) {
+    int32_t count = 0, dropped = 0;
+    for (int32_t d = 0; d < view.rank; d++) {
+        dropped += cuts[d].dropped;
+        if (!cuts[d].dropped || (d == 0 && view.tensor->on_chip)) kept[count++] = d;
+    }
+    if (!dropped) return count;
+    if (view.tensor->on_chip ? count < 2 && view.rank >= 2 : count == 0) kept[count++] = view.rank - 1;
+    return count;
+}
+
+PyObject* window(const View& view, const Cut* cuts) {
+    int32_t kept[max_rank + 1], rank = kept_dims(view, cuts, kept);
+    int64_t offset = view.offset;
+    for (int32_t d = 0; d < view.rank; d++) offset += cuts[d].start * view.strides()[d];
+    View* made = derived(view, rank, offset);
+    for (int32_t k = 0; k < rank; k++) {
+        int32_t d = kept[k];
+        made->dims[k] = cuts[d].count;
+        made->dims[rank + k] = view.strides()[d] * cuts[d].step;
+    }
+    return reinterpret_cast<PyObject*>(made);
+}
+
+// A window by plain slices, integers and an ellipsis; nullptr where Python has to look.
+PyObject* quick_subscript(const View& view, PyObject* key) {
+    if (!view.tensor || view.dynamic || view.rank > max_rank) return nullptr;
+    PyObject* keys[max_rank + 1];
+    Cut cuts[max_rank];
+    Py_ssize_t count = 1;
+    if (PyTuple_CheckExact(key)) {
+        count = PyTuple_Size(key);
+        if (count > view.rank + 1) return nullptr;
+        for (Py_ssize_t k = 0; k < count; k++) keys[k] = item(key, k);
+    } else {
+        keys[0] = key;
+    }
+    return cuts_of(view, keys, static_cast<int32_t>(count), cuts) ? window(view, cuts) : nullptr;
+}
+
+// ---------------------------------------------------------------- the key
+// The number of what a run-time index adds to the key; -1 for a static address.
+int64_t moves_of(View& view) {
+    if (!view.dynamic) return -1;
+    static PyObject* const numbers = PyDict_New();
+    nb::object moves = nb::borrow(reinterpret_cast<PyObject*>(&view)).attr("_moves")();
+    if (PyObject* known = PyDict_GetItemWithError(numbers, moves.ptr())) return integer(known);
+    if (PyErr_Occurred()) nb::raise_python_error();
+    nb::int_ made(PyDict_Size(numbers));
+    if (PyDict_SetItem(numbers, moves.ptr(), made.ptr())) nb::raise_python_error();
+    return integer(made);
+}
+
+// The number of everything in View._facts.
+int32_t number_of_facts(View& view) {
+    static WordTable table;
+    const Tensor& tensor = *view.tensor;
+    int64_t words[2 * max_rank + 6];
+    std::vector<int64_t> many;
+    int64_t* at = words;
+    if (view.rank > max_rank) {
+        many.resize(2 * static_cast<size_t>(view.rank) + 6);
+        at = many.data();
+    }
+    const int64_t* first = at;
+    *at++ = view.rank;
+    at = std::copy(view.dims, view.dims + 2 * view.rank, at);
+    *at++ = view.dtype->id << 2 | tensor.manual << 1 | static_cast<int64_t>(tensor.wide);
+    *at++ = word(tensor.buffer);
+    *at++ = moves_of(view);
+    if (tensor.on_chip) {
+        int64_t pitch = tensor.partition_bytes / view.dtype->itemsize;
+        int64_t byte = pitch ? view.offset % pitch * view.dtype->itemsize : 0;
+        *at++ = tensor.start_partition + (pitch ? view.offset / pitch : 0);
+        *at++ = tensor.psum ? tensor.start_byte + byte : byte % 64;
+    }
+    return table.number(first, static_cast<size_t>(at - first));
+}
+
+// ---------------------------------------------------------------- the Python type
+template <class Function> PyObject* guarded(Function function) {
+    try {
+        return function();
+    } catch (nb::python_error& error) {
+        error.restore();
+    } catch (const std::exception& error) {
+        PyErr_SetString(PyExc_RuntimeError, error.what());
+    }
+    return nullptr;
+}
+
+PyObject* new_view(PyTypeObject* type, PyObject*, PyObject*) {
+    PyObject* made = PyType_GenericAlloc(type, 0);
+    if (made) view_of(made).key = View::unknown;
+    return made;
+}
+
+void free_view(PyObject* self) {
+    View& view = view_of(self);
+    if (view.weak_references) PyObject_ClearWeakRefs(self);
+    let_go(view.tensor);
+    Py_XDECREF(view.dynamic);
+    if (view.dims && view.dims != view.inline_dims) delete[] view.dims;
+    PyTypeObject* type = Py_TYPE(self);
+    reinterpret_cast<freefunc>(PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+PyObject* subscript(PyObject* self, PyObject* key) {
+    static PyObject* const fallback = PyUnicode_InternFromString("_subscript");
+    return guarded([&] {
+        PyObject* quick = quick_subscript(view_of(self), key);
+        return quick ? quick : PyObject_CallMethodObjArgs(self, fallback, key, nullptr);
+    });
+}
+
+PyObject* fill_method(PyObject* self, PyObject* const* args, Py_ssize_t count) {
+    if (count != 6) return PyErr_Format(PyExc_TypeError, "_fill takes 6 arguments, got %zd", count);
+    return guarded([&] {
+        fill(view_of(self), args);
+        return nb::none().release().ptr();
+    });
+}
+
+PyObject* derive_method(PyObject* self, PyObject* const* args, Py_ssize_t count) {
+    if (count != 3) return PyErr_Format(PyExc_TypeError, "_derive takes 3 arguments, got %zd", count);
+    return guarded([&] {
+        nb::object shape = tuple_from(args[0]), strides = tuple_from(args[1]);
+        View* made = derived(view_of(self), static_cast<int32_t>(PyTuple_Size(shape.ptr())), integer(args[2]));
+        nb::object held = nb::steal(reinterpret_cast<PyObject*>(made));
+        set_dims(*made, shape.ptr(), strides.ptr());
+        return held.release().ptr();
+    });
+}
+
+PyObject* tuple_of(const int64_t* numbers, int32_t count) {
+    PyObject* made = PyTuple_New(count);
+    for (int32_t n = 0; made && n < count; n++) PyTuple_SetItem(made, n, PyLong_FromLongLong(numbers[n]));
+    return made;
+}
+
+PyObject* shared(PyObject* object) { return nb::borrow(object).release().ptr(); }
+
+template <PyObject* (*get)(View&)> PyObject* getter(PyObject* self, void*) {
+    View& view = view_of(self);
+    if (!view.tensor) return PyErr_Format(PyExc_AttributeError, "the view has not been made yet");
+    return guarded([&] { return get(view); });
+}
+
+PyObject* get_storage(View& view) { return shared(view.tensor->storage); }
+PyObject* get_block(View& view) { return shared(view.tensor->block); }
+PyObject* get_buffer(View& view) { return shared(view.tensor->buffer); }
+PyObject* get_dtype(View& view) { return shared(view.dtype->name); }
+PyObject* get_dynamic(View& view) { return shared(view.dynamic ? view.dynamic : Py_None); }
+PyObject* get_shape(View& view) { return tuple_of(view.shape(), view.rank); }
+PyObject* get_strides(View& view) { return tuple_of(view.strides(), view.rank); }
+PyObject* get_offset(View& view) { return PyLong_FromLongLong(view.offset); }
+PyObject* get_key(View& view) { return PyLong_FromLong(key_of(view)); }
+
+PyGetSetDef properties[] = {
+    {"storage", getter<get_storage>, nullptr, "What it is a view of.", nullptr},
+    {"block", getter<get_block>, nullptr, "The storage's data; None where shapes alone are recorded.", nullptr},
+    {"buffer", getter<get_buffer>, nullptr, "The memory.", nullptr},
+    {"dtype", getter<get_dtype>, nullptr, "Name of the data type.", nullptr},
+    {"dynamic", getter<get_dynamic>, nullptr, "The run-time part of the address, or None.", nullptr},
+    {"shape", getter<get_shape>, nullptr, "Sizes of the dimensions.", nullptr},
+    {"strides", getter<get_strides>, nullptr, "Elements from one index to the next, for each dimension.", nullptr},
+    {"offset", getter<get_offset>, nullptr, "The first element, counted from the start of the storage.", nullptr},
+    {"key", getter<get_key>, nullptr,
+     "A small number, equal for views that every rule, cost and native plan treats alike.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+PyMethodDef methods[] = {
+    {"_fill", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(fill_method)), METH_FASTCALL, nullptr},
+    {"_derive", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(derive_method)), METH_FASTCALL, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyMemberDef members[] = {
+    {"__weaklistoffset__", Py_T_PYSSIZET, offsetof(View, weak_references), Py_READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+PyType_Slot slots[] = {
+    {Py_tp_doc, const_cast<char*>("The native layout of opentrn.program.view.View.")},
+    {Py_tp_new, reinterpret_cast<void*>(new_view)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(free_view)},
+    {Py_mp_subscript, reinterpret_cast<void*>(subscript)},
+    {Py_tp_getset, properties},
+    {Py_tp_methods, methods},
+    {Py_tp_members, members},
+    {0, nullptr},
+};
+
+// Not tracked by the garbage collector: a view refers to its storage and to older views only, so no cycle can form.
+PyType_Spec spec{"opentrn._native.View", sizeof(View), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
+
+}  // namespace
+
+View* as_view(PyObject* object) {
+    if (!PyObject_TypeCheck(object, view_type) || !view_of(object).tensor) return nullptr;
+    return &view_of(object);
+}
+
+int32_t key_of(View& view) {
+    if (view.key == View::unknown) view.key = number_of_facts(view);
+    return view.key;
+}
+
+void bind_view(nb::module_& m) {
+    PyObject* type = PyType_FromSpec(&spec);
+    if (!type) nb::raise_python_error();
+    view_type = reinterpret_cast<PyTypeObject*>(type);
+    m.attr("View") = nb::handle(type);
+}
+
+}  // namespace opentrn

@@ -1,0 +1,100 @@
+"""Kernels of the NKIBench collection that VectorE and ScalarE decide: silu, AdamW, rotary embedding.
+
+Source of the schedules: zhang677/AccelOpt (47e29a7) NKIBench/kernels/silu_M4096_N7168_0.py, adamw_M10944_N2048_0.py,
+rope_single_freq_apply_B1_H64_N4096_D128_0.py. An operation whose engine the source leaves open is left open here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import opentrn.nki.isa as nisa
+import opentrn.nki.language as nl
+from opentrn.validation.kernels.tiles import COLUMNS, ROWS, load, sbuf
+
+__all__ = ["adamw", "rope", "silu"]
+
+WIDTH = 1024
+"""Elements per partition that one DMA brings."""
+
+
+def _scalar(tile: Any, op: Any, number: float) -> Any:
+    result = sbuf(tile.shape, tile.dtype)
+    nisa.tensor_scalar(dst=result, data=tile, op0=op, operand0=number)
+    return result
+
+
+def _both(left: Any, right: Any, op: Any, dst: Any = None) -> Any:
+    result = sbuf(left.shape, left.dtype) if dst is None else dst
+    nisa.tensor_tensor(dst=result, data1=left, data2=right, op=op)
+    return result
+
+
+def _inverse(tile: Any) -> Any:
+    result = sbuf(tile.shape, tile.dtype)
+    nisa.reciprocal(dst=result, data=tile)
+    return result
+
+
+def silu(x: Any) -> Any:
+    """x (128, rows, columns) -> the same: x / (1 + exp(-x))."""
+    out = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.shared_hbm)
+    for row in range(x.shape[1]):
+        for start in range(0, x.shape[2], WIDTH):
+            here = (slice(None), row, slice(start, start + WIDTH))
+            tile = load(x[here])
+            result = sbuf(tile.shape, tile.dtype)
+            for first in range(0, WIDTH, COLUMNS):
+                part, power = tile[:, first : first + COLUMNS], sbuf((ROWS, COLUMNS), tile.dtype)
+                nisa.activation(dst=power, op=nl.exp, data=part, scale=-1.0)
+                inverse = _inverse(_scalar(power, nl.add, 1.0))
+                _both(part, inverse, nl.multiply, result[:, first : first + COLUMNS])
+            nisa.dma_copy(dst=out[here], src=result)
+    return out
+
+
+def adamw(theta: Any, gradient: Any, mean: Any, square: Any) -> Any:
+    """All (rows, columns) -> the parameters after one step of AdamW (its constants are those of the source)."""
+    out = nl.ndarray(theta.shape, dtype=theta.dtype, buffer=nl.shared_hbm)
+    for row in range(0, theta.shape[0], ROWS):
+        for start in range(0, theta.shape[1], WIDTH):
+            here = (slice(row, min(row + ROWS, theta.shape[0])), slice(start, start + WIDTH))
+            tiles = [load(each[here]) for each in (theta, mean, square, gradient)]
+            result = sbuf(tiles[0].shape, theta.dtype)
+            for first in range(0, WIDTH, COLUMNS):
+                part = slice(first, first + COLUMNS)
+                _adamw(result[:, part], [tile[:, part] for tile in tiles])
+            nisa.dma_copy(dst=out[here], src=result)
+    return out
+
+
+def _adamw(dst: Any, tiles: list[Any]) -> None:
+    theta, mean, square, gradient = tiles
+    decayed = _both(theta, _scalar(theta, nl.multiply, 1e-5), nl.subtract)
+    momentum = _both(_scalar(mean, nl.multiply, 0.9), _scalar(gradient, nl.multiply, 0.1), nl.add)
+    step = _scalar(momentum, nl.multiply, 0.01)
+    older = _scalar(square, nl.multiply, 0.999)
+    variance = _both(older, _both(_scalar(gradient, nl.multiply, 0.001), gradient, nl.multiply), nl.add)
+    root = sbuf(variance.shape, variance.dtype)
+    nisa.activation(dst=root, op=nl.sqrt, data=variance, scale=1000.0)
+    update = _both(step, _inverse(_scalar(root, nl.add, 1e-8)), nl.multiply)
+    _both(decayed, update, nl.subtract, dst)
+
+
+def rope(x: Any, cosine: Any, sine: Any) -> Any:
+    """x (d, s), cosine and sine (d / 2, s) -> (d, s): the rotary embedding, 512 columns at a time."""
+    (depth, length), half = x.shape, x.shape[0] // 2
+    out = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.shared_hbm)
+    low, high = slice(0, half), slice(half, depth)
+    for start in range(0, length, COLUMNS):
+        part = slice(start, start + COLUMNS)
+        tile, result = load(x[:, part]), sbuf((depth, COLUMNS), x.dtype)
+        cos, sin, odd = load(cosine[:, part]), load(sine[:, part]), sbuf((half, COLUMNS), x.dtype)
+        nisa.tensor_copy(dst=odd, src=tile[high])
+        even = tile[low]
+        products = [_both(side, wave, nl.multiply) for wave in (cos, sin) for side in (even, odd)]
+        even_cos, odd_cos, even_sin, odd_sin = products
+        _both(even_cos, odd_sin, nl.subtract, result[low])
+        _both(odd_cos, even_sin, nl.add, result[high])
+        nisa.dma_copy(dst=out[:, part], src=result)
+    return out
