@@ -12,6 +12,7 @@ import pytest
 from tests.profile.timelines import only_transfers
 from tests.timing.synthetic import KERNEL, synthetic_timeline
 
+from opentrn.errors import FileError
 from opentrn.machine.change import changed
 from opentrn.machine.chip import load_chip
 from opentrn.profile import html
@@ -180,10 +181,10 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_an_error_and_leaves_nothing(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileError, match="does not exist"):
         write_html(tmp_path / "no" / "page.html", synthetic_timeline(5))
     (tmp_path / "page.html").mkdir()
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(FileError):
         write_html(tmp_path / "page.html", synthetic_timeline(5))
     assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
 

@@ -10,6 +10,7 @@ from tests.profile.small import Row, load_multiply_add, timeline
 from tests.timing.synthetic import synthetic_timeline
 
 import opentrn
+from opentrn.errors import FileError
 from opentrn.profile.compare import compare, side_by_side
 from opentrn.profile.files import load, save
 from opentrn.profile.report import ProfileReport, profile_report
@@ -123,7 +124,7 @@ def test_a_saved_report_comes_back(tmp_path):
 def test_what_is_no_report_is_refused(tmp_path, text):
     path = tmp_path / "r.json"
     path.write_text(text)
-    with pytest.raises(opentrn.errors.LaunchError, match=r"r\.json"):
+    with pytest.raises(FileError, match=r"r\.json"):
         load(path)
 
 

@@ -189,27 +189,32 @@ def _write(given: argparse.Namespace, report: Any) -> None:
     elif given.json:
         from opentrn.profile.files import save
 
-        _wrote(given.json, save(report.to_dict(), given.json))
+        save(report.to_dict(), given.json)
+        _wrote(given.json)
     if given.html:
         from opentrn.profile.html import write_html
 
-        _wrote(given.html, write_html(given.html, report.timeline, report.to_dict()))
+        write_html(given.html, report.timeline, report.to_dict())
+        _wrote(given.html)
     if given.perfetto:
         from opentrn.profile.perfetto import write_perfetto
 
-        _wrote(given.perfetto, write_perfetto(given.perfetto, report.timeline))
+        write_perfetto(given.perfetto, report.timeline)
+        _wrote(given.perfetto)
     if given.columns:
         from opentrn.profile.columns import write_columns
 
-        _wrote(given.columns, write_columns(given.columns, report.timeline))
+        _wrote(*write_columns(given.columns, report.timeline))
     if given.explorer:
         from opentrn.profile.explorer import write_explorer
 
-        _wrote(given.explorer, write_explorer(given.explorer, report.timeline))
+        write_explorer(given.explorer, report.timeline)
+        _wrote(given.explorer)
 
 
-def _wrote(path: str, _: object) -> None:
-    print(f"wrote {path}", file=sys.stderr)
+def _wrote(*paths: str | Path) -> None:
+    for path in paths:
+        print(f"wrote {path}", file=sys.stderr)
 
 
 def _sweep(given: argparse.Namespace, launch: Any) -> int:
@@ -232,9 +237,10 @@ def _sweep(given: argparse.Namespace, launch: Any) -> int:
 
         with whole(given.json) as part:
             part.write_text(json.dumps(to_data(found), indent=1) + "\n", encoding="utf-8")
-        _wrote(given.json, None)
+        _wrote(given.json)
     if given.plot:
-        _wrote(given.plot, plot(found, given.plot))
+        plot(found, given.plot)
+        _wrote(given.plot)
     return 0 if found.best else 1
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from opentrn.errors import FileError, LaunchError
+from opentrn.errors import FileError
 
 __all__ = ["load", "save", "whole", "whole_folder", "whole_set"]
 
@@ -81,15 +81,15 @@ def save(report: dict[str, Any], path: str | Path) -> None:
 
 
 def load(path: str | Path) -> dict[str, Any]:
-    """A saved report. Raises LaunchError for a file that is not one."""
+    """A saved report. Raises FileError for a file that is not one."""
+    expected = "a file that `opentrn profile SCRIPT --json FILE` wrote"
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise LaunchError(f"no profile can be read from {path}", got=f"{type(error).__name__}: {error}",
-                          expected="a file that `opentrn profile SCRIPT --json FILE` wrote") from None  # fmt: skip
+        raise FileError(f"no profile can be read from {path}", got=str(error), expected=expected) from None
     if not isinstance(data, dict) or data.get("form") != FORM:
         found = data.get("form") if isinstance(data, dict) else type(data).__name__
-        raise LaunchError(f"{path} is no profile of opentrn", got=repr(found), expected=repr(FORM))
+        raise FileError(f"{path} is no profile of opentrn", got=f"form {found!r}", expected=f"{FORM!r}: {expected}")
     return data
 
 

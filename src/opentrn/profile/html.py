@@ -62,7 +62,7 @@ def write_html(path: str | Path, timeline: Timeline, summary: Mapping[str, Any] 
     `summary` is shown as tables: a mapping of names to numbers, texts, mappings, or lists of these, such as
     `ProfileReport.to_dict()`. Names that end in _ns, _us, _bytes, _gbps or share give the unit; {file, line, function}
     becomes a link to the source; "kernel" is the title. Without it the time of each engine is shown. Sources are read
-    from the files that `timeline.places` names, if they are there. Raises OSError when `path` cannot be written.
+    from the files that `timeline.places` names, if they are there. Raises FileError when `path` cannot be written.
     """
     page = _page(timeline, _overview(timeline) if summary is None else summary)
     with whole(path) as part:

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 
 from opentrn.errors import OpentrnError
 
-__all__ = ["Explanation", "Row", "Skipped", "explanations", "rows", "select", "skipped"]
+__all__ = ["Explanation", "Row", "Skipped", "explanations", "read_table", "rows", "select", "skipped"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class Explanation:
     settles: str
 
 
-def _table(name: str) -> list[dict[str, str]]:
+def read_table(name: str) -> list[dict[str, str]]:
+    """The rows of one of the tables beside this file, by column."""
     text = resources.files("opentrn.validation").joinpath(name).read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
 
@@ -76,19 +77,19 @@ def _row(entry: dict[str, str]) -> Row:
 @cache
 def rows() -> tuple[Row, ...]:
     """All measurements, in the order of the file."""
-    return tuple(map(_row, _table("rows.csv")))
+    return tuple(map(_row, read_table("rows.csv")))
 
 
 @cache
 def skipped() -> tuple[Skipped, ...]:
     """The measurements that are not repeated."""
-    return tuple(Skipped(**entry) for entry in _table("skipped.csv"))
+    return tuple(Skipped(**entry) for entry in read_table("skipped.csv"))
 
 
 @cache
 def explanations() -> tuple[Explanation, ...]:
     """What is understood of the misses."""
-    return tuple(Explanation(**entry) for entry in _table("explanations.csv"))
+    return tuple(Explanation(**entry) for entry in read_table("explanations.csv"))
 
 
 def select(family: str | None = None, target: str | None = None) -> Sequence[Row]:

@@ -108,7 +108,9 @@ def _(use: Use) -> Cost:
     cycles = table.local_gather_fixed_cycles + valid(use) * use.num_elem_per_idx * cycles_per_element
     names = ("fixed_cycles", "overhead", "t")
     tiers = tiers_of(use, *(f"gpsimd.local_gather_{name}" for name in names), "gpsimd.drain_ns")
-    return Cost("gpsimd", cycles_ns(use, "gpsimd", cycles), table.drain_ns, tiers, elements=use.dst.elements)
+    return Cost(
+        "gpsimd", cycles_ns(use, "gpsimd", cycles), table.drain_ns, tiers, elements=valid(use) * use.num_elem_per_idx
+    )
 
 
 local_gather.differ(

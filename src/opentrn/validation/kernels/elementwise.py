@@ -10,7 +10,7 @@ from typing import Any
 
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
-from opentrn.validation.kernels.tiles import COLUMNS, ROWS, load, sbuf
+from opentrn.validation.kernels.tiles import COLUMNS, ROWS, Stores, load, sbuf
 
 __all__ = ["adamw", "rope", "silu"]
 
@@ -39,6 +39,7 @@ def _inverse(tile: Any) -> Any:
 def silu(x: Any) -> Any:
     """x (128, rows, columns) -> the same: x / (1 + exp(-x))."""
     out = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.shared_hbm)
+    stores = Stores(2)
     for row in range(x.shape[1]):
         for start in range(0, x.shape[2], WIDTH):
             here = (slice(None), row, slice(start, start + WIDTH))
@@ -49,13 +50,15 @@ def silu(x: Any) -> Any:
                 nisa.activation(dst=power, op=nl.exp, data=part, scale=-1.0)
                 inverse = _inverse(_scalar(power, nl.add, 1.0))
                 _both(part, inverse, nl.multiply, result[:, first : first + COLUMNS])
-            nisa.dma_copy(dst=out[here], src=result)
+            stores.add(out[here], result)
+    stores.finish()
     return out
 
 
 def adamw(theta: Any, gradient: Any, mean: Any, square: Any) -> Any:
     """All (rows, columns) -> the parameters after one step of AdamW (its constants are those of the source)."""
     out = nl.ndarray(theta.shape, dtype=theta.dtype, buffer=nl.shared_hbm)
+    stores = Stores(2)
     for row in range(0, theta.shape[0], ROWS):
         for start in range(0, theta.shape[1], WIDTH):
             here = (slice(row, min(row + ROWS, theta.shape[0])), slice(start, start + WIDTH))
@@ -64,7 +67,8 @@ def adamw(theta: Any, gradient: Any, mean: Any, square: Any) -> Any:
             for first in range(0, WIDTH, COLUMNS):
                 part = slice(first, first + COLUMNS)
                 _adamw(result[:, part], [tile[:, part] for tile in tiles])
-            nisa.dma_copy(dst=out[here], src=result)
+            stores.add(out[here], result)
+    stores.finish()
     return out
 
 
@@ -85,7 +89,7 @@ def rope(x: Any, cosine: Any, sine: Any) -> Any:
     """x (d, s), cosine and sine (d / 2, s) -> (d, s): the rotary embedding, 512 columns at a time."""
     (depth, length), half = x.shape, x.shape[0] // 2
     out = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.shared_hbm)
-    low, high = slice(0, half), slice(half, depth)
+    low, high, stores = slice(0, half), slice(half, depth), Stores(2)
     for start in range(0, length, COLUMNS):
         part = slice(start, start + COLUMNS)
         tile, result = load(x[:, part]), sbuf((depth, COLUMNS), x.dtype)
@@ -96,5 +100,6 @@ def rope(x: Any, cosine: Any, sine: Any) -> Any:
         even_cos, odd_cos, even_sin, odd_sin = products
         _both(even_cos, odd_sin, nl.subtract, result[low])
         _both(odd_cos, even_sin, nl.add, result[high])
-        nisa.dma_copy(dst=out[:, part], src=result)
+        stores.add(out[:, part], result)
+    stores.finish()
     return out

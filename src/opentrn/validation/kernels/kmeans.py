@@ -9,7 +9,7 @@ from typing import Any
 
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
-from opentrn.validation.kernels.tiles import COLUMNS, ROWS, load, product, sbuf
+from opentrn.validation.kernels.tiles import COLUMNS, ROWS, Stores, load, product, sbuf
 
 __all__ = ["assign"]
 
@@ -27,6 +27,7 @@ def assign(points: Any, centroids: Any, squares: Any) -> Any:
     near = [load(centroids[d : d + ROWS, :]) for d in range(0, depth, ROWS)]
     lengths = sbuf((ROWS, total), squares.dtype)
     nisa.dma_copy(dst=lengths, src=squares.broadcast(0, ROWS))
+    stores = Stores()
     for n in range(0, count, ROWS):
         tiles = [load(points[d : d + ROWS, n : n + ROWS]) for d in range(0, depth, ROWS)]
         best, index = sbuf((ROWS, 1), nl.float32), sbuf((ROWS, 1), nl.int32)
@@ -35,7 +36,8 @@ def assign(points: Any, centroids: Any, squares: Any) -> Any:
         for k in range(0, total, COLUMNS):
             part = slice(k, k + COLUMNS)
             _improve(best, index, product(tiles, [each[:, part] for each in near]), (lengths[:, part], k))
-        nisa.dma_copy(dst=out[n : n + ROWS, :], src=index)
+        stores.add(out[n : n + ROWS, :], index)
+    stores.finish()
     return out
 
 

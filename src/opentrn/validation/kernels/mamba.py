@@ -13,7 +13,7 @@ from typing import Any
 
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
-from opentrn.validation.kernels.tiles import ROWS, load, sbuf
+from opentrn.validation.kernels.tiles import ROWS, Stores, load, sbuf
 
 __all__ = ["scan"]
 
@@ -22,6 +22,7 @@ def scan(delta: Any, u: Any, a: Any, b: Any, c: Any, reload: bool = False, piece
     """Version 1 with `reload` (delta and u are loaded for each state), 2 without, 3 with `piece` elements at a time."""
     _, channels, length = delta.shape
     out = nl.ndarray(delta.shape, dtype=delta.dtype, buffer=nl.shared_hbm)
+    stores = Stores()
     for first in range(0, channels, ROWS):
         here = slice(first, first + ROWS)
         summed = sbuf((ROWS, length), delta.dtype)
@@ -35,7 +36,8 @@ def scan(delta: Any, u: Any, a: Any, b: Any, c: Any, reload: bool = False, piece
                 part = slice(start, start + (piece or length))
                 rows = (b[0, state : state + 1, part], c[0, state : state + 1, part])
                 before = _step(summed[:, part], [each[:, part] for each in both], rate, rows, before)
-        nisa.dma_copy(dst=out[0, here], src=summed)
+        stores.add(out[0, here], summed)
+    stores.finish()
     return out
 
 

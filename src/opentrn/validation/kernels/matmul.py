@@ -15,20 +15,32 @@ from typing import Any
 
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
-from opentrn.validation.kernels.tiles import COLUMNS, ROWS, load, product, psum, sbuf
+from opentrn.validation.kernels.tiles import COLUMNS, ROWS, Stores, load, product, psum, sbuf
 
 __all__ = ["blocked", "blocked_free", "grouped", "hoisted", "summed_in_sbuf", "tiled"]
 
 
-def _result(lhs_t: Any, rhs: Any) -> Any:
-    return nl.ndarray((lhs_t.shape[1], rhs.shape[1]), dtype=lhs_t.dtype, buffer=nl.shared_hbm)
+class _Result:
+    """The result in HBM, stored tile by tile."""
 
+    def __init__(self, lhs_t: Any, rhs: Any) -> None:
+        self.out = nl.ndarray((lhs_t.shape[1], rhs.shape[1]), dtype=lhs_t.dtype, buffer=nl.shared_hbm)
+        self.stores = Stores()
 
-def _store(out: Any, total: Any, m: int, n: int, engine: Any = nisa.vector_engine) -> None:
-    """Tile (m, n) of the result: PSUM to SBUF, SBUF to HBM."""
-    held = sbuf(total.shape, out.dtype)
-    nisa.tensor_copy(dst=held, src=total, engine=engine)
-    nisa.dma_copy(dst=out[m * ROWS : (m + 1) * ROWS, n * COLUMNS : (n + 1) * COLUMNS], src=held)
+    def store(self, total: Any, m: int, n: int) -> None:
+        """Tile (m, n): PSUM to SBUF, SBUF to HBM."""
+        held = sbuf(total.shape, self.out.dtype)
+        nisa.tensor_copy(dst=held, src=total, engine=nisa.vector_engine)
+        self.add(held, m, n, COLUMNS)
+
+    def add(self, tile: Any, m: int, n: int, width: int) -> None:
+        """Tile (m, n) of `width` columns: SBUF to HBM."""
+        self.stores.add(_tile(self.out, m, n, width), tile)
+
+    def finished(self) -> Any:
+        """The result, with all stores issued."""
+        self.stores.finish()
+        return self.out
 
 
 def _tile(source: Any, k: int, column: int, width: int) -> Any:
@@ -41,7 +53,7 @@ def tiled(lhs_t: Any, rhs: Any, keep: int = 1) -> Any:
     `keep` is 1 in the tutorial's source and in its profile; the profile of V0 counts each tile of lhs_t three times for
     eight tiles of columns, so the compiler kept it for three.
     """
-    out, (depth, rows), columns = _result(lhs_t, rhs), lhs_t.shape, rhs.shape[1]
+    out, (depth, rows), columns = _Result(lhs_t, rhs), lhs_t.shape, rhs.shape[1]
     for m in range(rows // ROWS):
         left: dict[int, Any] = {}
         for n in range(columns // COLUMNS):
@@ -51,19 +63,19 @@ def tiled(lhs_t: Any, rhs: Any, keep: int = 1) -> Any:
                     left[k] = load(_tile(lhs_t, k, m, ROWS))
                 right = load(_tile(rhs, k, n, COLUMNS))
                 nisa.nc_matmul(dst=total, stationary=left[k], moving=right)
-            _store(out, total, m, n)
-    return out
+            out.store(total, m, n)
+    return out.finished()
 
 
 def hoisted(lhs_t: Any, rhs: Any) -> Any:
     """The tiles of a row of results are loaded once, those of a column of results once for each row."""
-    out, (depth, rows), columns = _result(lhs_t, rhs), lhs_t.shape, rhs.shape[1]
+    out, (depth, rows), columns = _Result(lhs_t, rhs), lhs_t.shape, rhs.shape[1]
     for m in range(rows // ROWS):
         left = [load(_tile(lhs_t, k, m, ROWS)) for k in range(depth // ROWS)]
         for n in range(columns // COLUMNS):
             right = [load(_tile(rhs, k, n, COLUMNS)) for k in range(depth // ROWS)]
-            _store(out, product(left, right), m, n)
-    return out
+            out.store(product(left, right), m, n)
+    return out.finished()
 
 
 def blocked_free(lhs_t: Any, rhs: Any, block_rows: int = 2, block_columns: int = 2, form: str = "tiles") -> Any:
@@ -73,7 +85,7 @@ def blocked_free(lhs_t: Any, rhs: Any, block_rows: int = 2, block_columns: int =
     rhs are loaded for each tile of the result. The last is what the profile of step v4 shows (8.66 GB moved): its block of
     rhs, 256 KiB per partition, does not fit into SBUF.
     """
-    out, (depth, rows), columns = _result(lhs_t, rhs), lhs_t.shape, rhs.shape[1]
+    out, (depth, rows), columns = _Result(lhs_t, rhs), lhs_t.shape, rhs.shape[1]
     for m in range(rows // ROWS // block_rows):
         left = _block(lhs_t, m, block_rows, ROWS, form == "wide")
         for n in range(columns // COLUMNS // block_columns):
@@ -82,8 +94,8 @@ def blocked_free(lhs_t: Any, rhs: Any, block_rows: int = 2, block_columns: int =
                 for j in range(block_columns):
                     column = n * block_columns + j
                     tiles = right[j] if right else _block(rhs, column, 1, COLUMNS, False)[0]
-                    _store(out, product(left[i], tiles), m * block_rows + i, column)
-    return out
+                    out.store(product(left[i], tiles), m * block_rows + i, column)
+    return out.finished()
 
 
 def _block(source: Any, block: int, tiles: int, width: int, wide: bool) -> list[list[Any]]:
@@ -97,7 +109,7 @@ def _block(source: Any, block: int, tiles: int, width: int, wide: bool) -> list[
 
 def blocked(lhs_t: Any, rhs: Any, block_rows: int = 16, block_columns: int = 2, block_depth: int = 8) -> Any:
     """All three dimensions in blocks; the sums over blocks of the depth are kept in SBUF, in float32."""
-    out, (depth, rows), columns = _result(lhs_t, rhs), lhs_t.shape, rhs.shape[1]
+    out, (depth, rows), columns = _Result(lhs_t, rhs), lhs_t.shape, rhs.shape[1]
     for n in range(columns // COLUMNS // block_columns):
         sums = [[sbuf((ROWS, COLUMNS), nl.float32) for _ in range(block_columns)] for _ in range(rows // ROWS)]
         for total in (total for line in sums for total in line):
@@ -113,11 +125,11 @@ def blocked(lhs_t: Any, rhs: Any, block_rows: int = 16, block_columns: int = 2, 
                         total = sums[m * block_rows + i][j]
                         nisa.tensor_tensor(dst=total, data1=total, data2=part, op=nl.add)
         for m, line in enumerate(sums):
-            packed = sbuf((ROWS, COLUMNS * block_columns), out.dtype)
+            packed = sbuf((ROWS, COLUMNS * block_columns), out.out.dtype)
             for j, total in enumerate(line):
                 nisa.tensor_copy(dst=packed[:, j * COLUMNS : (j + 1) * COLUMNS], src=total, engine=nisa.vector_engine)
-            nisa.dma_copy(dst=_tile(out, m, n, COLUMNS * block_columns), src=packed)
-    return out
+            out.add(packed, m, n, COLUMNS * block_columns)
+    return out.finished()
 
 
 def _columns(rows: list[Any], column: int, width: int) -> list[Any]:
@@ -127,13 +139,14 @@ def _columns(rows: list[Any], column: int, width: int) -> list[Any]:
 def summed_in_sbuf(lhs_t: Any, rhs: Any, block_rows: int = 4, block_depth: int = 8) -> Any:
     """Columns outermost, then depth in blocks; each partial sum goes through SBUF in the dtype of the result.
 
-    The published kernel clears each PSUM tile first. Its buffers are rotated by hand: 8 blocks of lhs_t, 2 of rhs.
+    The published kernel clears each PSUM tile first; a cleared tile costs no instruction (in the attention traces nl.zeros
+    in PSUM became the first product's flag to overwrite).
     """
-    out, (depth, rows), columns = _result(lhs_t, rhs), lhs_t.shape, rhs.shape[1]
+    out, (depth, rows), columns = _Result(lhs_t, rhs), lhs_t.shape, rhs.shape[1]
     for n in range(columns // COLUMNS):
-        sums = [sbuf((ROWS, COLUMNS), out.dtype) for _ in range(rows // ROWS)]
+        sums = [sbuf((ROWS, COLUMNS), out.out.dtype) for _ in range(rows // ROWS)]
         for total in sums:
-            nisa.memset(dst=total, value=0.0)
+            nisa.memset(dst=total, value=0.0, engine=nisa.vector_engine)
         for k in range(depth // ROWS // block_depth):
             steps = range(k * block_depth, (k + 1) * block_depth)
             right = [load(_tile(rhs, step, n, COLUMNS)) for step in steps]
@@ -142,17 +155,14 @@ def summed_in_sbuf(lhs_t: Any, rhs: Any, block_rows: int = 4, block_depth: int =
                 for i in range(block_rows):
                     _add_through_sbuf(sums[m * block_rows + i], _columns(left, i, ROWS), right)
         for m, total in enumerate(sums):
-            nisa.dma_copy(dst=_tile(out, m, n, COLUMNS), src=total)
-    return out
+            out.add(total, m, n, COLUMNS)
+    return out.finished()
 
 
 def _add_through_sbuf(total: Any, left: list[Any], right: list[Any]) -> None:
-    part, held = psum((ROWS, COLUMNS)), sbuf((ROWS, COLUMNS), total.dtype)
-    nisa.memset(dst=part, value=0.0)
-    for stationary, moving in zip(left, right, strict=True):
-        nisa.nc_matmul(dst=part, stationary=stationary, moving=moving, accumulate=True)
-    nisa.tensor_copy(dst=held, src=part)
-    nisa.tensor_tensor(dst=total, data1=total, data2=held, op=nl.add)
+    held = sbuf((ROWS, COLUMNS), total.dtype)
+    nisa.tensor_copy(dst=held, src=product(left, right), engine=nisa.vector_engine)
+    nisa.tensor_tensor(dst=total, data1=total, data2=held, op=nl.add, engine=nisa.vector_engine)
 
 
 def grouped(lhs_t: Any, rhs: Any, rows_at_once: int, columns_at_once: int, lhs_tiles: int = 1, rhs_tiles: int = 1) -> Any:
@@ -160,7 +170,7 @@ def grouped(lhs_t: Any, rhs: Any, rows_at_once: int, columns_at_once: int, lhs_t
 
     One DMA brings `lhs_tiles` tiles of lhs_t, or `rhs_tiles` of rhs.
     """
-    out, (depth, rows), columns = _result(lhs_t, rhs), lhs_t.shape, rhs.shape[1]
+    out, (depth, rows), columns = _Result(lhs_t, rhs), lhs_t.shape, rhs.shape[1]
     for m in range(rows // ROWS // rows_at_once):
         for n in range(columns // COLUMNS // columns_at_once):
             totals = [[psum((ROWS, COLUMNS)) for _ in range(columns_at_once)] for _ in range(rows_at_once)]
@@ -172,8 +182,8 @@ def grouped(lhs_t: Any, rhs: Any, rows_at_once: int, columns_at_once: int, lhs_t
                         nisa.nc_matmul(dst=total, stationary=stationary, moving=moving)
             for i, line in enumerate(totals):
                 for j, total in enumerate(line):
-                    _store(out, total, m * rows_at_once + i, n * columns_at_once + j)
-    return out
+                    out.store(total, m * rows_at_once + i, n * columns_at_once + j)
+    return out.finished()
 
 
 def _wide_tiles(source: Any, k: int, group: int, form: tuple[int, int, int]) -> list[Any]:

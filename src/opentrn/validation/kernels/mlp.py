@@ -15,7 +15,7 @@ from typing import Any
 
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
-from opentrn.validation.kernels.tiles import COLUMNS, ROWS, load, product, sbuf
+from opentrn.validation.kernels.tiles import COLUMNS, ROWS, Stores, load, product, sbuf
 
 __all__ = ["fused_table", "fused_taylor", "gelu", "gemm"]
 
@@ -25,6 +25,7 @@ VECTOR = nisa.vector_engine
 def _layer(lhs_t: Any, rhs: Any, bias: Any, finish: Callable[[Any], Any]) -> Any:
     (depth, rows), columns = lhs_t.shape, rhs.shape[1]
     out = nl.ndarray((rows, columns), dtype=lhs_t.dtype, buffer=nl.shared_hbm)
+    stores = Stores()
     kept = _columns_of(rhs, range(columns // COLUMNS)) if _fits(rhs) else {}
     for m in range(rows // ROWS):
         here = slice(m * ROWS, (m + 1) * ROWS)
@@ -35,7 +36,8 @@ def _layer(lhs_t: Any, rhs: Any, bias: Any, finish: Callable[[Any], Any]) -> Any
             summed, biased = sbuf((ROWS, COLUMNS), out.dtype), sbuf((ROWS, COLUMNS), out.dtype)
             nisa.tensor_copy(dst=summed, src=product(left, right), engine=VECTOR)
             nisa.tensor_tensor(dst=biased, data1=summed, data2=_on_all_partitions(bias[:, there]), op=nl.add)
-            nisa.dma_copy(dst=out[here, there], src=finish(biased))
+            stores.add(out[here, there], finish(biased))
+    stores.finish()
     return out
 
 
@@ -65,10 +67,12 @@ def gemm(lhs_t: Any, rhs: Any, bias: Any) -> Any:
 def gelu(y: Any) -> Any:
     """gelu of a (M, N) matrix in HBM: the second launch."""
     out = nl.ndarray(y.shape, dtype=y.dtype, buffer=nl.shared_hbm)
+    stores = Stores(4)
     for m in range(0, y.shape[0], ROWS):
         for n in range(0, y.shape[1], COLUMNS):
             here = (slice(m, m + ROWS), slice(n, n + COLUMNS))
-            nisa.dma_copy(dst=out[here], src=_table(load(y[here])))
+            stores.add(out[here], _table(load(y[here])))
+    stores.finish()
     return out
 
 

@@ -8,10 +8,42 @@ from typing import Any
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
 
-__all__ = ["COLUMNS", "ROWS", "load", "product", "psum", "sbuf"]
+__all__ = ["COLUMNS", "ROWS", "STATIC", "Stores", "load", "product", "psum", "sbuf"]
 
 ROWS, COLUMNS = 128, 512
 """Tile sizes of TensorE: 128 partitions (and stationary columns), 512 moving columns (nl.tile_size)."""
+
+
+STATIC = {"dge_mode": nisa.dge_mode.none}
+"""DMAs whose descriptors are written ahead: how a kernel is compiled with --disable-dge, and always on trn1."""
+
+
+class Stores:
+    """Stores that are issued `behind` others later than they are written.
+
+    A store waits on its queue until its data is there, and everything behind it waits too. The compiler issues what does
+    not depend on it first (in the attention traces loads of the next rows stand before the stores of the last); these
+    kernels do the same by holding stores back. `options` are those of dma_copy.
+    """
+
+    def __init__(self, behind: int = 1, **options: Any) -> None:
+        self.behind, self.options = behind, options
+        self.waiting: list[tuple[Any, Any]] = []
+
+    def add(self, dst: Any, src: Any) -> None:
+        """A store of `src` to `dst`; the oldest one that waits is issued when there are more than `behind`."""
+        self.waiting.append((dst, src))
+        if len(self.waiting) > self.behind:
+            self._issue()
+
+    def finish(self) -> None:
+        """Issue all that wait."""
+        while self.waiting:
+            self._issue()
+
+    def _issue(self) -> None:
+        dst, src = self.waiting.pop(0)
+        nisa.dma_copy(dst=dst, src=src, **self.options)
 
 
 def sbuf(shape: tuple[int, ...], dtype: Any) -> Any:
