@@ -71,7 +71,8 @@ def test_instructions_are_the_timeline(timeline, read):
 def test_the_other_tables_are_the_timeline(timeline, read):
     t, dma = timeline, timeline.dma
     assert read["dma"]["queue"].tolist() == [t.queues[n] for n in dma.queue]
-    assert read["dma"]["tensor"].tolist() == [t.tensors[n].name for n in dma.tensor]
+    assert read["dma"]["tensor_name"].tolist() == [t.tensors[n].name for n in dma.tensor]
+    assert read["dma"]["tensor"].tolist() == dma.tensor.tolist()
     assert read["dma"]["core"].tolist() == t.core[dma.instruction].tolist()
     assert set(read["dma"]["direction"]) == {"hbm_to_sbuf", "sbuf_to_hbm"}
     assert read["semaphores"]["producer"].tolist() == t.semaphores.producer.tolist()
@@ -88,9 +89,9 @@ def test_the_other_tables_are_the_timeline(timeline, read):
     assert read["run"]["chip"].tolist() == ["trn2"] and read["run"]["total_ns"].tolist() == [t.total_ns]
 
 
-def test_a_transfer_without_a_tensor_has_none():
-    column = columns.text(np.array([1, -1, 0]), ["a", "b"])
-    assert column.decoded().tolist() == ["b", None, "a"]
+def test_a_transfer_without_a_tensor_and_a_tensor_without_a_name_have_none():
+    column = columns.names(np.array([1, -1, 0, 2]), ["a", "b", ""])
+    assert column.decoded().tolist() == ["b", None, "a", None]
 
 
 def test_numpy_alone_can_read_a_column(timeline, npz):

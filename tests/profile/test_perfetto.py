@@ -259,6 +259,13 @@ def test_native_and_plain_write_the_same_bytes(tmp_path, monkeypatch, timeline):
     assert (tmp_path / "native.pftrace").read_bytes() == (tmp_path / "plain.pftrace").read_bytes()
 
 
+def test_the_size_of_the_parts_does_not_show(tmp_path, monkeypatch, timeline):
+    write_perfetto(tmp_path / "large.pftrace", timeline)
+    monkeypatch.setattr(perfetto, "CHUNK", 7)
+    write_perfetto(tmp_path / "small.pftrace", timeline)
+    assert (tmp_path / "small.pftrace").read_bytes() == (tmp_path / "large.pftrace").read_bytes()
+
+
 large = st.integers(0, 2**62)
 
 
@@ -349,3 +356,12 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
         write_perfetto(path, synthetic_timeline(20))
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_tensor_without_a_name_is_called_by_its_form(tmp_path):
+    made = synthetic_timeline(20)
+    for tensor in made.tensors:
+        tensor.name = ""
+    write_perfetto(tmp_path / "run.pftrace", made)
+    found = parse(tmp_path / "run.pftrace").named("trn2 core 0/DMA queues/core0 sync load")
+    assert {each.name for each in found} == {"load [2, 512, 64] bfloat16"}

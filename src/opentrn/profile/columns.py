@@ -4,7 +4,7 @@
 table            one row per
 ===============  =======================================================================================================
 `instructions`   executed instruction, as in `Timeline`: `id` is its row, `blocker` the id that it waited for (-1: none)
-`dma`            DMA transfer; `instruction` is the id of its trigger, `low` and `high` the bytes of the HBM tensor
+`dma`            DMA transfer; `instruction` and `tensor` (-1: none) are ids, `low` and `high` bytes of the HBM tensor
 `semaphores`     wait that is left after pruning: ids of `producer` and `consumer`
 `series`         step of a series: SBUF and PSUM bytes per partition in use, DMA bytes per ns; it holds until the next one
 `clock`          span of the TensorE clock, "half" or "full"
@@ -29,7 +29,7 @@ import numpy as np
 
 from opentrn.errors import FileError
 from opentrn.profile.files import whole, whole_set
-from opentrn.profile.tables import Column, Table, Text, arrow_column, arrow_parquet, text
+from opentrn.profile.tables import Column, Table, Text, arrow_column, arrow_parquet, names, text
 from opentrn.profile.traffic import DIRECTIONS
 from opentrn.profile.usage import transfer_rate
 from opentrn.timing.timeline import CAUSES, ENGINES, Operation, Place, Timeline
@@ -137,7 +137,8 @@ def _dma(t: Timeline) -> Table:
         "descriptors": dma.descriptors,
         "engines": dma.engines,
         "direction": text(dma.direction, DIRECTIONS),
-        "tensor": text(dma.tensor, [tensor.name for tensor in t.tensors]),
+        "tensor": dma.tensor,
+        "tensor_name": names(dma.tensor, [tensor.name for tensor in t.tensors]),
         "low": dma.low,
         "high": dma.high,
     }
@@ -149,10 +150,10 @@ def _series(t: Timeline) -> Table:
         mine = t.core[t.dma.instruction] == core
         rate = transfer_rate(t.dma.first[mine], t.dma.last[mine], t.dma.nbytes[mine])
         parts.append((core, "dma_bytes_per_ns", rate))
-    names, lengths = sorted({name for _, name, _ in parts}), [len(series.time) for _, _, series in parts]
+    kinds, lengths = sorted({name for _, name, _ in parts}), [len(series.time) for _, _, series in parts]
     return {
         "core": np.repeat(np.array([core for core, _, _ in parts], np.uint8), lengths),
-        "series": text(np.repeat([names.index(name) for _, name, _ in parts], lengths), names),
+        "series": text(np.repeat([kinds.index(name) for _, name, _ in parts], lengths), kinds),
         "time_ns": np.concatenate([series.time for _, _, series in parts]),
         "value": np.concatenate([series.value for _, _, series in parts]),
     }
@@ -160,13 +161,13 @@ def _series(t: Timeline) -> Table:
 
 def _clock(t: Timeline) -> Table:
     labels = [label for spans in t.clock for label in spans.label]
-    names = sorted(set(labels))
+    known = sorted(set(labels))
     nothing = np.zeros(0)
     return {
         "core": np.repeat(np.arange(len(t.clock), dtype=np.uint8), [len(spans.label) for spans in t.clock]),
         "start_ns": np.concatenate([nothing, *(spans.start for spans in t.clock)]),
         "end_ns": np.concatenate([nothing, *(spans.end for spans in t.clock)]),
-        "label": text(np.array([names.index(label) for label in labels], np.int32), names),
+        "label": text(np.array([known.index(label) for label in labels], np.int32), known),
     }
 
 
@@ -175,8 +176,9 @@ def _tensors(t: Timeline) -> Table:
         return text(np.arange(len(t.tensors)), [of(tensor) for tensor in t.tensors])
 
     return {
+        "id": np.arange(len(t.tensors)),
         "core": np.array([tensor.core for tensor in t.tensors], np.uint8),
-        "name": words(lambda tensor: tensor.name),
+        "name": names(np.arange(len(t.tensors)), [tensor.name for tensor in t.tensors]),
         "shape": words(lambda tensor: "x".join(map(str, tensor.shape))),
         "dtype": words(lambda tensor: tensor.dtype.name),
         "buffer": words(lambda tensor: tensor.buffer.value),

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from opentrn.profile.links import carriers
-from opentrn.profile.tables import Column, Table, Text, text
+from opentrn.profile.tables import Column, Table, Text, names, text
 from opentrn.profile.usage import clock_rate, hbm_traffic, nanoseconds, transfer_rate, union
 from opentrn.timing.timeline import CAUSES, ENGINES, Dma, Series, Timeline
 
@@ -158,7 +158,7 @@ def _moves(t: Timeline) -> Table:
         "transfer_bytes": dma.nbytes,
         "throughput": np.ma.masked_array(throughput, ~moving),
         "queue_type": text(np.zeros(rows), ["unknown"]),
-        "variable": text(dma.tensor, [tensor.name for tensor in t.tensors]),
+        "variable": names(dma.tensor, [tensor.name for tensor in t.tensors]),
         "queue_name": text(dma.queue, t.queues),
         "queue_idx": dma.queue,
     }
@@ -192,7 +192,7 @@ def _posts(t: Timeline) -> Table:
     by_engine, by_queue = (
         np.flatnonzero(np.bincount(rows)) for rows in (t.semaphores.producer[carrier < 0], carrier[carrier >= 0])
     )
-    names = [*ENGINES, *t.queues]
+    semaphores = [*ENGINES, *t.queues]
     time = np.concatenate((t.done[by_engine], t.dma.last[by_queue]))
     name = np.concatenate((t.engine[by_engine].astype(np.int64), t.dma.queue[by_queue].astype(np.int64) + len(ENGINES)))
     source = np.concatenate((t.engine[by_engine].astype(np.int64), np.full(len(by_queue), -1)))
@@ -201,8 +201,8 @@ def _posts(t: Timeline) -> Table:
     name, core = name[order], core[order]
     return {
         "timestamp": nanoseconds(time[order]),
-        "id": text(name, names),
-        "value": _count_within(core * len(names) + name) + 1,
+        "id": text(name, semaphores),
+        "value": _count_within(core * len(semaphores) + name) + 1,
         "update_source": text(source[order], ENGINE_NAMES),
         "update_operation_type": text(np.zeros(len(order)), ["sem_inc"]),
         "update_trigger_timing": text(np.zeros(len(order)), ["complete"]),
@@ -313,7 +313,7 @@ def _tensors(t: Timeline) -> Table:
     )
     every = np.arange(len(found))
     return {
-        "variable_name": text(every, [tensor.name for tensor in found]),
+        "variable_name": names(every, [tensor.name for tensor in found]),
         "shape": text(every, [" ".join(map(str, tensor.shape)) for tensor in found]),
         "size": size,
         "pcore_idx": np.array([tensor.core for tensor in found], np.int64),

@@ -177,7 +177,7 @@ def _dma_sums(t: Timeline) -> dict[str, Any]:
         "dma_transfer_time": spent,
         "dma_transfer_count": count,
         "dma_transfer_total_bytes": dma.nbytes.sum(),
-        "dma_queue_count": len(t.queues),
+        "dma_queue_count": len(np.unique(dma.queue)),
         "hbm_read_bytes": read,
         "hbm_write_bytes": written,
         "mbu_estimated_percent": _known(lambda: rate / t.chip.cost.hbm.bytes_per_ns_stack),

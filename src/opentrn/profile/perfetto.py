@@ -228,7 +228,7 @@ def _waits(timeline: Timeline, words: _Words) -> _Kind:
 
 def _transfers(timeline: Timeline, words: _Words, flows: _Flows) -> _Kind:
     dma = timeline.dma
-    tensors = [tensor.name for tensor in timeline.tensors]
+    tensors = [tensor.name or f"{list(tensor.shape)} {tensor.dtype.name}" for tensor in timeline.tensors]
     pairs = [f"{word} {tensor}".rstrip() for word in DIRECTION_WORDS for tensor in ["", *tensors]]
     used = np.unique(_pair(dma.direction, dma.tensor, len(tensors)))
     names = np.zeros(len(pairs), np.int64)
@@ -279,7 +279,8 @@ def _engine_sheets(
     group = tracks.add("semaphores", root)
     for name in ENGINES:
         late = nanoseconds(timeline.start[rows[name]]) > nanoseconds(timeline.ready[rows[name]])
-        yield _Sheet(tracks.add(f"{name} waits", group), rows[name][late], kinds[1])
+        if late.any():
+            yield _Sheet(tracks.add(f"{name} waits", group), rows[name][late], kinds[1])
 
 
 def _queue_sheets(timeline: Timeline, tracks: _Tracks, place: tuple[int, int], kind: _Kind) -> Iterator[_Sheet]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from opentrn.errors import InstallError
 
-__all__ = ["Column", "Table", "Text", "arrow_column", "arrow_parquet", "rows_of", "text"]
+__all__ = ["Column", "Table", "Text", "arrow_column", "arrow_parquet", "names", "rows_of", "text"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +36,12 @@ Table = dict[str, Column]
 def text(codes: np.ndarray, values: Sequence[str]) -> Text:
     """A text column from any integer codes into `values`."""
     return Text(codes.astype(np.int32), tuple(values))
+
+
+def names(codes: np.ndarray, values: Sequence[str]) -> Text:
+    """`text`, where an empty value is the name of something that has none: nothing."""
+    nameless = np.array([not value for value in (*values, "")])
+    return text(np.where(nameless[codes], -1, codes), values)
 
 
 def rows_of(table: Table) -> int:
