@@ -26,6 +26,12 @@ def test_an_output_takes_the_place_of_the_old_one(page):
     assert refresh(page.parent, check=True) == []
 
 
+def test_an_empty_block_does_not_reach_into_the_next(page):
+    page.write_text(PAGE.replace("old\n", ""))
+    refresh(page.parent)
+    assert page.read_text().endswith("\n```\n\n```text\nnot an output\n```\n")
+
+
 def test_a_command_that_fails_is_an_error_and_the_page_stays(page):
     page.write_text(PAGE.replace("--version", "isa no_such_instruction"))
     with pytest.raises(KernelError, match="no_such_instruction"):

@@ -26,8 +26,8 @@ def test_a_small_program_in_figures():
     assert found["compute"].us == pytest.approx(2 * 128 * 128 * 512 / chip.engines.tensor.tflops_bf16 / 1e6)
     assert found["traffic"].us == pytest.approx(2 * (1 << 18) / chip.cost.dma.cap_bytes_per_ns_core / 1e3)
     assert found["engine"].us == pytest.approx(0.485) and "vector" in found["engine"].text
-    # load 2100, product 385, addition 585, store: each at its quickest, and the load is as quick as the store
-    assert found["dependency"].us == pytest.approx((2100 + 385 + 585 + 2100) / 1e3)
+    # prologue, load, product, addition, store (each at its quickest: the load is as quick as the store), epilogue
+    assert found["dependency"].us == pytest.approx((100 + 2100 + 385 + 585 + 2100 + 100) / 1e3)
 
 
 @pytest.mark.parametrize(
@@ -47,12 +47,17 @@ def test_an_instruction_whose_operands_are_not_named_is_an_error():
         bounds(timeline([Row("tensor", 0, 10, op=replace(MATMUL, operands=""))]))
 
 
-def test_dependencies_ignore_engines_and_queues():
-    rows = [Row("vector", 100 * n, 100 * n + 100, ready=100 * n, cause="engine", blocker=n - 1) for n in range(5)]
-    rows.append(Row("scalar", 500, 600, ready=0, cause="semaphore", blocker=4))
-    found = bounds(timeline(rows, waits=((4, 5),)))
-    assert found["dependency"].us == pytest.approx(0.2)
-    assert found["engine"].us == pytest.approx(0.5)
+def test_the_longest_chain_has_each_instruction_at_its_quickest():
+    rows = [
+        Row("vector", 0, 100, 120),
+        Row(
+            "vector", 700, 900, 990, ready=100, cause="bank", blocker=0
+        ),  # as quick as the first, if nothing were in the way
+        Row("scalar", 1000, 1100, ready=0, cause="semaphore", blocker=1, line=2),
+        Row("gpsimd", 0, 150, line=3),
+    ]
+    found = bounds(timeline(rows, waits=((1, 2),)))
+    assert found["dependency"].us == pytest.approx((100 + 120 + 100) / 1e3)
 
 
 def test_the_roof_is_bandwidth_left_of_the_ridge_and_the_peak_right_of_it():

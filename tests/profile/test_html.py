@@ -93,6 +93,11 @@ def test_lines_hold_the_cost_of_their_instructions(tmp_path):
     assert found["files"] == [{"path": str(KERNEL), "name": "attention.py", "text": KERNEL.read_text()}]
 
 
+def test_only_tensors_that_are_moved_travel(tmp_path):
+    timeline = synthetic_timeline(200)
+    assert facts(written(tmp_path, timeline))["tensors"] == {"1": "k", "2": "v", "3": "out"}  # not q, and no tile
+
+
 def test_the_roofs_are_those_of_the_cores_in_use(tmp_path):
     one, two = (synthetic_timeline(400, cores=cores) for cores in (1, 2))
     got, double = (facts(written(tmp_path, timeline))["roofline"] for timeline in (one, two))

@@ -33,26 +33,18 @@ def intervals(seed, many=300):
     return start[end > start], end[end > start]
 
 
-LAYER = "Layer.gather(Int32Array.from(start.keys()), start, end, (n) => n % 7)"
+LAYER = "const layer = Layer.gather(Int32Array.from(start.keys()), start, end, (n) => n % 7);"
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_after_finds_the_first_that_ends_later(evaluate, seed):
     start, end = intervals(seed)
     times = np.concatenate((start, end, (start + end) / 2, end + 0.5, [-5, end[-1] + 5]))
-    lows = np.random.default_rng(seed).integers(0, 40, len(times))
-    got = evaluate(
-        f"(() => {{ const layer = {LAYER}; return [...times].map((t) => layer.after(t)); }})()",
-        start=start,
-        end=end,
-        times=times,
-    )
     want = np.searchsorted(end, times, side="right")
-    np.testing.assert_array_equal(got, want)
-    lows = np.minimum(lows, want)
-    got = evaluate(f"(() => {{ const layer = {LAYER}; return [...times].map((t, n) => layer.after(t, lows[n])); }})()",
-                   start=start, end=end, times=times, lows=lows.astype(float))  # fmt: skip
-    np.testing.assert_array_equal(got, want)
+    lows = np.minimum(np.random.default_rng(seed).integers(0, 40, len(times)), want).astype(float)
+    for call in ("layer.after(t)", "layer.after(t, lows[n])"):
+        script = f"(() => {{ {LAYER} return [...times].map((t, n) => {call}); }})()"
+        np.testing.assert_array_equal(evaluate(script, start=start, end=end, times=times, lows=lows), want)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -60,8 +52,8 @@ def test_the_share_of_a_window_is_exact(evaluate, seed):
     start, end = intervals(seed)
     first = np.random.default_rng(seed).uniform(-20, end[-1], 200)
     last = first + np.random.default_rng(seed + 50).uniform(0.1, 400, 200)
-    got = evaluate(f"(() => {{ const layer = {LAYER}; return [...first].map((t, n) => layer.share(t, last[n])); }})()",
-                   start=start, end=end, first=first, last=last)  # fmt: skip
+    script = f"(() => {{ {LAYER} return [...first].map((t, n) => layer.share(t, last[n])); }})()"
+    got = evaluate(script, start=start, end=end, first=first, last=last)
     inside = np.clip(np.minimum(end, last[:, None]) - np.maximum(start, first[:, None]), 0, None).sum(1)
     np.testing.assert_allclose(got, inside / (last - first), atol=1e-9)
 
@@ -69,15 +61,14 @@ def test_the_share_of_a_window_is_exact(evaluate, seed):
 def test_at_prefers_what_is_there_and_then_what_is_near(evaluate):
     layer = "new Layer(start, end, new Uint16Array(3), Int32Array.of(7, 8, 9))"
     times = [5.0, 10.0, 10.4, 19.7, 20.0, 35.0, 46.0, 52.0]
-    got = evaluate(
-        f"[...times].map((t) => {layer}.at(t, 1))", start=[0.0, 20.0, 40.0], end=[10.0, 30.0, 50.0], times=times
-    )
-    assert got == [0, 0, 0, 1, 1, -1, 2, -1]
+    arrays = {"start": [0.0, 20.0, 40.0], "end": [10.0, 30.0, 50.0], "times": times}
+    assert evaluate(f"[...times].map((t) => {layer}.at(t, 1))", **arrays) == [0, 0, 0, 1, 1, -1, 2, -1]
 
 
 def test_gather_sorts_and_leaves_out_what_takes_no_time(evaluate):
-    got = evaluate("(({start, end, item, category}) => [start, end, item, category].map((c) => [...c]))(Layer.gather(Int32Array.of(0, 1, 2, 3), from, to, kind))",
-                   **{"from": [30.0, 5.0, 0.0, 12.0], "to": [40.0, 5.0, 4.0, 20.0], "kind": [1, 2, 3, 4]})  # fmt: skip
+    layer = "Layer.gather(Int32Array.of(0, 1, 2, 3), from, to, kind)"
+    arrays = {"from": [30.0, 5.0, 0.0, 12.0], "to": [40.0, 5.0, 4.0, 20.0], "kind": [1, 2, 3, 4]}
+    got = evaluate(f"['start', 'end', 'item', 'category'].map((name) => [...{layer}[name]])", **arrays)
     assert got == [[0, 12, 30], [4, 20, 40], [2, 3, 0], [3, 4, 1]]
 
 
@@ -86,11 +77,8 @@ def test_overlapping_transfers_are_dealt_out(evaluate, most):
     rng = np.random.default_rng(5)
     start = rng.uniform(0, 1000, 200)
     end = start + rng.uniform(1, 40, 200)
-    got = evaluate(
-        f"dealt(Int32Array.from(start.keys()), start, end, start, {most}).map((layer) => [...layer.item])",
-        start=start,
-        end=end,
-    )
+    layers = f"dealt(Int32Array.from(start.keys()), start, end, start, {most})"
+    got = evaluate(f"{layers}.map((layer) => [...layer.item])", start=start, end=end)
     assert sorted(n for row in got for n in row) == list(range(200)) and len(got) <= most
     if most == 100:  # as few as the largest number that is under way at once, and none overlaps another
         assert len(got) == max(int(((start <= t) & (end > t)).sum()) for t in start)
@@ -101,16 +89,17 @@ def test_steps_keep_their_peaks_when_they_get_coarse(evaluate):
     rng = np.random.default_rng(1)
     time, value = np.arange(20_000.0), rng.integers(0, 1000, 20_000).astype(float)
     value[12_345] = 5000
-    steps = "new Steps(time, value)"
-    got = evaluate(f"(({{value, first, last}}) => [last - first, Math.max(...value.subarray(first, last + 1))])({steps}.visible(0, 20000, 500))",
-                   time=time, value=value)  # fmt: skip
-    assert got[0] <= 4096 and got[1] == 5000
-    got = evaluate(f"(({{time, value, first, last}}) => [time[first], time[last], value[first]])({steps}.visible(100.5, 200, 500))",
-                   time=time, value=value)  # fmt: skip
-    assert got == [100, 200, value[100]]
-    assert evaluate(f"[{steps}.peak, {steps}.at(7.5), {steps}.at(-1)]", time=time, value=value) == [
-        5000,
-        value[7],
-        value[0],
-    ]
-    assert evaluate("[new Steps(time, value).peak, new Steps(time, value).at(3)]", time=[], value=[]) == [0, 0]
+
+    def seen(expression, at):
+        script = f"(({{time, value, first, last}}) => {expression})(new Steps(time, value).visible({at}, 500))"
+        return evaluate(script, time=time, value=value)
+
+    many, peak = seen("[last - first, Math.max(...value.subarray(first, last + 1))]", "0, 20000")
+    assert many <= 4096 and peak == 5000
+    assert seen("[time[first], time[last], value[first]]", "100.5, 200") == [100, 200, value[100]]
+
+
+def test_steps_hold_their_value_until_the_next(evaluate):
+    script = "((steps) => [steps.peak, steps.at(-1), steps.at(4.9), steps.at(5), steps.at(99)])(new Steps(time, value))"
+    assert evaluate(script, time=[0.0, 5.0, 7.0], value=[1.0, 3.0, 2.0]) == [3, 1, 1, 3, 2]
+    assert evaluate(script, time=[], value=[]) == [0, 0, 0, 0, 0]

@@ -74,7 +74,9 @@ def test_what_bounds_a_kernel():
     assert profile_report(timeline(dense)).verdict.startswith("bound by TensorE")
     assert profile_report(timeline([Row("vector", 0, 1000)])).verdict.startswith("bound by the busiest engine: vector")
     assert profile_report(load_multiply_add()).verdict.startswith("bound by latency")
-    assert profile_report(synthetic_timeline(2000, 1)).verdict.startswith("no single limit")
+    assert profile_report(synthetic_timeline(2000, 1)).verdict.startswith("bound by latency")
+    loading = timeline([Row("scalar", 900, 1000, ready=0, cause="table")])
+    assert profile_report(loading).verdict.startswith("no single limit: of the critical path handover takes 90%")
 
 
 def test_two_hundred_thousand_instructions_in_under_a_second():

@@ -12,7 +12,9 @@ from opentrn.errors import KernelError
 
 __all__ = ["commands", "refresh"]
 
-_BLOCK = re.compile(r"(<!-- \$ opentrn (?P<command>[^\n]+?) -->\n+```text\n)(?P<output>.*?)(\n```)", re.DOTALL)
+_BLOCK = re.compile(
+    r"(?P<head><!-- \$ opentrn (?P<command>[^\n]+?) -->\n+```text\n).*?(?P<tail>^```$)", re.DOTALL | re.MULTILINE
+)
 
 
 def commands(text: str) -> list[str]:
@@ -29,7 +31,7 @@ def refresh(folder: Path, *, check: bool = False) -> list[str]:
     changed = []
     for page in sorted(folder.glob("*.md")):
         old = page.read_text(encoding="utf-8")
-        new = _BLOCK.sub(lambda match: match[1] + _output(match["command"], folder.parent) + match[4], old)
+        new = _BLOCK.sub(lambda match: match["head"] + _output(match["command"], folder.parent) + match["tail"], old)
         if new != old:
             changed.append(page.name)
             if not check:
@@ -42,4 +44,4 @@ def _output(command: str, folder: Path) -> str:
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise KernelError(f"opentrn {command} failed", got=done.stderr.strip()[-500:], expected="exit code 0")
-    return done.stdout.rstrip("\n")
+    return done.stdout.rstrip("\n") + "\n"

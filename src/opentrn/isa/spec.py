@@ -155,6 +155,8 @@ class Transfer:
     bytes_per_ns: float
     first_byte_ns: float
     complete_ns: float
+    stagger_ns: float = 0.0
+    """How much later the last byte is because the engines begin one after another; the queue does not notice."""
     generated: Literal["none", "hwdge", "swdge"] = "none"
     generate_ns: float = 0.0
 

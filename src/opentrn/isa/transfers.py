@@ -78,34 +78,55 @@ def dma_cost(use: Use, dst: Any, srcs: tuple[Any, ...], descriptors: int, rate: 
     """
     table, (by, mode) = use.chip.cost.dma, trigger(use, dst, *srcs)
     store = "" if any(tile.buffer.is_hbm for tile in srcs) else "store_"
-    busy, dispatch, names = _issue(use, by, mode, store, dst, *srcs)
-    startup, complete = f"{store or 'load_'}startup_ns", f"{store}complete_ns"
-    names = [*names, startup, complete, "descriptor_ns", "bytes_per_ns_per_engine", *((rate,) if rate else ())]
+    busy, first, names = _issue(use, by, mode, store, dst, *srcs)
+    engines = min(descriptors, _engines(use, dst, *srcs))
+    stagger, waits = _stagger(use, store, engines)
+    names += [f"{store}complete_ns", "descriptor_ns", "bytes_per_ns_per_engine", *waits, *([rate] if rate else [])]
     move = Transfer(
         nbytes=sum(prod(s.shape) * max(s.dt.itemsize, dst.dt.itemsize) for s in srcs),
         descriptors=descriptors,
-        engines=min(descriptors, use.chip.engines.dma.engines),
+        engines=engines,
         descriptor_ns=table.descriptor_ns,
         bytes_per_ns=table.bytes_per_ns_per_engine * (table[rate] if rate else 1),
-        first_byte_ns=dispatch + table[startup],
-        complete_ns=table[complete],
+        first_byte_ns=first,
+        complete_ns=table[f"{store}complete_ns"],
+        stagger_ns=stagger,
         generated=mode,
         generate_ns=busy if mode == "swdge" else 0.0,
     )
-    latency = move.first_byte_ns - busy + _moving(move) + move.complete_ns
+    latency = first - busy + _moving(move) + move.complete_ns
     tiers = tiers_of(use, *(name if "." in name else f"dma.{name}" for name in names))
     return addressed(use, Cost(by, busy, latency, tiers, transfer=move))
 
 
+def _engines(use: Use, *tiles: Any) -> int:
+    """DMA engines that take part: each serves its own partitions of SBUF (nki-dma-overview.rst, Example 1)."""
+    engines = use.chip.engines.dma.engines
+    lanes = use.chip.memory.partitions // engines
+    spans = [
+        (tile.start_partition + tile.partitions - 1) // lanes - tile.start_partition // lanes + 1
+        for tile in tiles
+        if tile.buffer.on_chip
+    ]
+    return max(spans, default=engines)
+
+
+def _stagger(use: Use, store: str, engines: int) -> tuple[float, list[str]]:
+    """(ns that the last byte is late because the engines begin one after another, names of the numbers)."""
+    table = use.chip.cost.dma
+    if store:
+        return engines * table.store_stagger_ns, ["store_stagger_ns"]
+    return table.load_latency_ns + engines * table.load_stagger_ns, ["load_latency_ns", "load_stagger_ns"]
+
+
 def _moving(move: Transfer) -> float:
-    """ns that a transfer moves when nothing interferes."""
-    return -(-move.descriptors // move.engines) * (
-        move.descriptor_ns + move.nbytes / move.descriptors / move.bytes_per_ns
-    )
+    """ns from the first byte to the last when nothing interferes."""
+    each = move.descriptor_ns + move.nbytes / move.descriptors / move.bytes_per_ns
+    return move.descriptors / move.engines * each + move.stagger_ns
 
 
 def _issue(use: Use, by: str, mode: Mode, store: str, *tiles: Any) -> tuple[float, float, list[str]]:
-    """(ns that the triggering engine is held, ns from there to the first descriptor, names of the numbers)."""
+    """(ns that the triggering engine is held, ns from the trigger to the first byte, names of the numbers)."""
     table = use.chip.cost.dma
     if mode == "none":
         first = f"static_{store}first_descriptor_ns"

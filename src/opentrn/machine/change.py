@@ -85,7 +85,10 @@ ALIASES = {
     "vector_clock": Alias("clock of VectorE", ("engines.vector.clock_hz",)),
     "scalar_clock": Alias("clock of ScalarE", ("engines.scalar.clock_hz",)),
     "gpsimd_clock": Alias("clock of GpSimd", ("engines.gpsimd.clock_hz",)),
-    "semaphore": Alias("time from a semaphore to the engine that waits", ("cost.semaphore_ns", *(f"cost.further_wait_ns.{engine}" for engine in ("tensor", "vector", "other")))),
+    "semaphore": Alias(
+        "time from a semaphore to the engine that waits",
+        ("cost.semaphore_ns", "cost.further_wait_ns.tensor", "cost.further_wait_ns.vector", "cost.further_wait_ns.other"),
+    ),
     "table_load": Alias("loading an activation table", ("cost.scalar.act_table_load_ns",)),
     "kernel_fixed": Alias("prologue and epilogue of a kernel", ("cost.kernel_prologue_ns", "cost.kernel_epilogue_ns")),
 }  # fmt: skip

@@ -46,8 +46,9 @@ def bounds(timeline: Timeline) -> dict[str, Bound]:
     """The ladder, by name: compute, memory, traffic, engine, dependency, actual. Times are of the slower core.
 
     compute: the operations of TensorE at its peak rate. memory: each distinct HBM byte once, at full bandwidth.
-    traffic: the bytes that were moved. engine: the busiest engine alone. dependency: the longest chain of instructions
-    through semaphores, each at the pace of its quickest execution in this run, on a machine with unlimited engines.
+    traffic: the bytes that were moved. engine: the busiest engine alone. dependency: the longest chain of instructions in
+    the kernel's order, through engines and semaphores, each as quick as its quickest execution in this run: no clock
+    that ramps, no table to load, no bandwidth to share.
     """
     actual = timeline.total_ns * US
     flops, at_peak = _compute(timeline)
@@ -58,7 +59,7 @@ def bounds(timeline: Timeline) -> dict[str, Bound]:
         "memory": (once / rate * US, f"HBM: {once / 1e6:,.2f} MB, each byte once, at {rate:,.0f} GB/s"),
         "traffic": (moved / rate * US, f"HBM: {moved / 1e6:,.2f} MB as moved, at {rate:,.0f} GB/s"),
         "engine": (busiest, f"the busiest engine: {name}"),
-        "dependency": (_dependency(timeline) * US, "the longest chain through semaphores, engines unlimited"),
+        "dependency": (_dependency(timeline) * US, "the longest chain in program order, everything at its quickest"),
         "actual": (actual, "as timed"),
     }
     return {key: Bound(us, us / actual if actual else 0.0, text) for key, (us, text) in made.items()}
@@ -119,20 +120,36 @@ def _busiest(timeline: Timeline) -> tuple[str, float]:
 
 
 def _dependency(timeline: Timeline) -> float:
-    """ns of the longest chain. Waits that pruning removed are not in it, so it is a lower bound of the true chain."""
+    """ns of the longest chain of instructions, in program order on each engine and through semaphores between them."""
     if not len(timeline):
-        return 0.0
-    quickest = np.full(len(timeline.operations), np.inf)
-    np.minimum.at(quickest, timeline.operation, timeline.done - timeline.start)
-    took = quickest[timeline.operation].tolist()
-    waits = timeline.semaphores
-    order = np.lexsort((waits.consumer, timeline.start[waits.consumer]))
-    free = [0.0] * len(took)
-    for producer, consumer in zip(waits.producer[order].tolist(), waits.consumer[order].tolist(), strict=True):
-        at = free[producer] + took[producer]
-        if at > free[consumer]:
-            free[consumer] = at
-    return float(np.max(np.array(free) + took))
+        return timeline.total_ns
+    held, took = _quickest(timeline, timeline.busy), _quickest(timeline, timeline.done - timeline.start)
+    waits, (before, after) = timeline.semaphores, _neighbours(timeline)
+    producer = np.concatenate((waits.producer, before))
+    consumer = np.concatenate((waits.consumer, after))
+    delay = np.concatenate((took[waits.producer], held[before]))
+    order = np.lexsort((consumer, timeline.start[consumer]))  # so that what comes before an instruction is known first
+    free = [timeline.prologue_ns] * len(took)
+    for p, c, d in zip(producer[order].tolist(), consumer[order].tolist(), delay[order].tolist(), strict=True):
+        at = free[p] + d
+        if at > free[c]:
+            free[c] = at
+    return float(np.max(np.array(free) + took)) + timeline.epilogue_ns
+
+
+def _quickest(timeline: Timeline, amount: np.ndarray) -> np.ndarray:
+    """For each row, the least `amount` of any execution of the same operation."""
+    least = np.full(len(timeline.operations), np.inf)
+    np.minimum.at(least, timeline.operation, amount)
+    return least[timeline.operation]
+
+
+def _neighbours(timeline: Timeline) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, the row after each on its engine)."""
+    sequencer = timeline.core.astype(np.int64) * len(ENGINES) + timeline.engine
+    order = np.argsort(sequencer, kind="stable")
+    same = sequencer[order[:-1]] == sequencer[order[1:]]
+    return order[:-1][same], order[1:][same]
 
 
 def _throttled(timeline: Timeline) -> float:

@@ -163,7 +163,7 @@ def _facts(timeline: Timeline, path: Segments) -> dict[str, Any]:
         "files": [{"path": name, "name": name.rpartition("/")[2], "text": _source(name)} for name in names],
         "places": [_place(place, names) for place in timeline.places],
         "lines": [vars(line) | {"place": _place(line.place, names)} for line in lines(timeline, path)],
-        "tensors": [{"name": getattr(t, "name", "") or f"tensor {n}", "text": str(t)} for n, t in enumerate(timeline.tensors)],
+        "tensors": _tensors(timeline),
         "queues": timeline.queues,
         "occupancy": [{"core": c, "memory": m, "capacity": memory[f"{m}_bytes_per_partition"]} for c, m in timeline.occupancy],
         "clocks": len(timeline.clock),
@@ -173,6 +173,12 @@ def _facts(timeline: Timeline, path: Segments) -> dict[str, Any]:
 
 def _place(place: Place, names: list[str]) -> dict[str, Any]:
     return {"file": names.index(place.file), "line": place.line, "function": place.function}
+
+
+def _tensors(timeline: Timeline) -> dict[int, str]:
+    """The names of the tensors that DMAs move, by their index; a kernel has thousands of others, in SBUF."""
+    moved = np.unique(timeline.dma.tensor).tolist()
+    return {n: getattr(timeline.tensors[n], "name", "") or f"tensor {n}" for n in moved if n >= 0}
 
 
 def _source(path: str) -> str | None:

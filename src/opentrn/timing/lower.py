@@ -83,7 +83,7 @@ def _row(cost: Cost, tables: list[str], meetings: list[str]) -> list[float]:
         cost.address_ns,
         -1 if cost.table is None else tables.index(cost.table),
         -1 if cost.meets is None else meetings.index(cost.meets),
-        *((move.nbytes, work, move.first_byte_ns, move.complete_ns, move.engines) if move else (0.0,) * 5),
+        *((move.nbytes, work, move.first_byte_ns, move.stagger_ns + move.complete_ns, move.engines) if move else (0.0,) * 5),
     ]
 
 

@@ -133,11 +133,12 @@ class _Assembly:
         size = np.array([m.nbytes if m else 0 for m in moves], np.int64)[kinds]
         descriptors = np.array([m.descriptors if m else 0 for m in moves], np.int64)[kinds]
         engines = np.array([m.engines if m else 0 for m in moves], np.uint8)[kinds]
+        last = self.joined("last")[rows] + np.array([m.stagger_ns if m else 0.0 for m in moves])[kinds]
         queue = self.classes.engine[kinds] + len(ENGINES) * (np.searchsorted(self.first_row, rows, "right") - 1)
         direction = np.array([_direction(s) for s in self.steps], np.uint8)[kinds]
         tensor, low, high = self.hbm_sides(rows)
         return Dma(
-            rows, queue.astype(np.uint8), first[rows], self.joined("last")[rows], size, descriptors, engines,
+            rows, queue.astype(np.uint8), first[rows], last, size, descriptors, engines,
             direction, tensor, low, high,
         )  # fmt: skip
 

@@ -67,7 +67,10 @@ function factsOf(app, row) {
         ),
       ],
       operation.flops ? ["rate", rateText(run, row, operation)] : null,
-      ["cost from", element("span", {}, ...operation.tiers.map((tier) => element("span", { class: "badge" }, tier)))],
+      [
+        "cost from",
+        element("span", {}, ...[...new Set(operation.tiers)].map((tier) => element("span", { class: "badge" }, tier))),
+      ],
       ["undisturbed", `${timeText(operation.busy_ns)} busy, ${timeText(operation.latency_ns)} until usable`],
     ]),
     ...transfers(app, row),
@@ -133,7 +136,7 @@ function transfers(app, row) {
       ],
       ["first to last", `${momentText(run.dma_first[n])} to ${momentText(run.dma_last[n])}`],
       ["rate", took ? `${number(run.dma_nbytes[n] / took, 1)} GB/s` : "at once"],
-      tensor ? ["tensor", `${tensor.name}, bytes ${number(run.dma_low[n])} to ${number(run.dma_high[n])}`] : null,
+      tensor ? ["tensor", `${tensor}, bytes ${number(run.dma_low[n])} to ${number(run.dma_high[n])}`] : null,
     ]);
   });
 }

@@ -74,7 +74,7 @@ function barText(run, row) {
 function queueLane(run, core, name, items) {
   const layers = dealt(items, run.dma_first, run.dma_last, run.dma_direction, MOST_DMA_ROWS);
   const text = (n) => [
-    run.tensors[run.dma_tensor[n]]?.name ?? run.directions[run.dma_direction[n]],
+    run.tensors[run.dma_tensor[n]] ?? run.directions[run.dma_direction[n]],
     bytesText(run.dma_nbytes[n]),
   ];
   const bands = layers.map((layer, n) => ({

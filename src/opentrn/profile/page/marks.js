@@ -63,14 +63,14 @@ function search(app, query) {
   const { run } = app;
   const holds = (words) => words.toLowerCase().includes(text);
   const operations = run.operations.map((operation) => holds(`${operation.name} ${operation.operands}`));
-  const tensors = run.tensors.map((tensor) => tensor.name.toLowerCase() === text);
+  const isMoved = (transfer) => run.tensors[run.dma_tensor[transfer]]?.toLowerCase() === text;
   const line = /^:?\d+$/.test(text) ? Number(text.replace(":", "")) : -1;
   const places = run.places.map((place) =>
     line >= 0
       ? place.line === line
       : holds(`${run.files[place.file].name}:${place.line} ${place.function}`) || lineHolds(run, place, text),
   );
-  const moves = (row) => run.transfersOf.of(row).some((transfer) => tensors[run.dma_tensor[transfer]]);
+  const moves = (row) => run.transfersOf.of(row).some(isMoved);
   const keep =
     line >= 0
       ? (row) => places[run.place[row]]

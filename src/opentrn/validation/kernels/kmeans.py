@@ -1,6 +1,8 @@
 """k-means assignment: the nearest centroid of each point, without the matrix of distances in HBM.
 
 Source of the schedule: FlashML-org/flashlib (efe79726) flashlib/primitives/kmeans/nki/assign_kernel.py, the single-core path.
+The source leaves the engine of its small comparisons open. The published time, 1.91 us for 128 points and 512 centroids, is
+that of three passes over 512 elements on VectorE, so they are on GpSimd here.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from opentrn.validation.kernels.tiles import COLUMNS, ROWS, Stores, load, produc
 
 __all__ = ["assign"]
 
-VECTOR = nisa.vector_engine
+VECTOR, GPSIMD = nisa.vector_engine, nisa.gpsimd_engine
 
 
 def assign(points: Any, centroids: Any, squares: Any) -> Any:
@@ -52,7 +54,7 @@ def _improve(best: Any, index: Any, products: Any, chunk: tuple[Any, int]) -> No
     nisa.max8(dst=top, src=score)
     nisa.nc_find_index8(dst=where, data=score, vals=top)
     here, better = sbuf((ROWS, 1), nl.int32), sbuf((ROWS, 1), nl.uint8)
-    nisa.tensor_scalar(dst=here, data=where[:, 0:1], op0=nl.add, operand0=first, engine=VECTOR)
-    nisa.tensor_tensor(dst=better, data1=top[:, 0:1], data2=best, op=nl.greater)
+    nisa.tensor_scalar(dst=here, data=where[:, 0:1], op0=nl.add, operand0=first, engine=GPSIMD)
+    nisa.tensor_tensor(dst=better, data1=top[:, 0:1], data2=best, op=nl.greater, engine=GPSIMD)
     nisa.tensor_copy_predicated(dst=index, src=here, predicate=better)
-    nisa.tensor_tensor(dst=best, data1=top[:, 0:1], data2=best, op=nl.maximum)
+    nisa.tensor_tensor(dst=best, data1=top[:, 0:1], data2=best, op=nl.maximum, engine=GPSIMD)

@@ -1,9 +1,9 @@
 """One layer of an MLP, gelu(x w + bias): in two launches, or fused with gelu from a table or from its Taylor form.
 
 Source of the schedules: allenkchau/trainium-kernel-fusion (d709ddf) kernels/baseline/mlp_gemm.py and kernels/fused/mlp.py. No
-trace of these is public. The source loads both tiles inside the innermost loop; here loads that do not depend on the
-row of results are made once where all of them fit into SBUF (the compiler hoists such loads, as the loads of q, k and v in
-the attention traces show), else the tiles of lhs_t are kept for one row of results.
+trace of these is public. The source loads both tiles, and the bias, inside its loops. Loads that do not depend on a loop are made once, as
+the compiler hoists them: tiles of lhs_t for a row of results, the bias for all, and of rhs as many columns as half of SBUF
+holds (the published times of the large bf16 layers leave no room for loading all of rhs again for each row).
 
 lhs_t (K, M), rhs (K, N), bias (1, N) -> (M, N).
 """
@@ -25,31 +25,33 @@ VECTOR = nisa.vector_engine
 def _layer(lhs_t: Any, rhs: Any, bias: Any, finish: Callable[[Any], Any]) -> Any:
     (depth, rows), columns = lhs_t.shape, rhs.shape[1]
     out = nl.ndarray((rows, columns), dtype=lhs_t.dtype, buffer=nl.shared_hbm)
-    stores = Stores()
-    kept = _columns_of(rhs, range(columns // COLUMNS)) if _fits(rhs) else {}
+    stores, kept, biases = Stores(), {}, {}
     for m in range(rows // ROWS):
         here = slice(m * ROWS, (m + 1) * ROWS)
         left = [load(lhs_t[k * ROWS : (k + 1) * ROWS, here]) for k in range(depth // ROWS)]
         for n in range(columns // COLUMNS):
             there = slice(n * COLUMNS, (n + 1) * COLUMNS)
-            right = kept[n] if kept else _columns_of(rhs, [n])[n]
+            right = kept[n] if n in kept else _column(rhs, there)
+            if n < _columns_that_fit(rhs):
+                kept[n] = right
+            if m == 0:
+                biases[n] = _on_all_partitions(bias[:, there])
             summed, biased = sbuf((ROWS, COLUMNS), out.dtype), sbuf((ROWS, COLUMNS), out.dtype)
             nisa.tensor_copy(dst=summed, src=product(left, right), engine=VECTOR)
-            nisa.tensor_tensor(dst=biased, data1=summed, data2=_on_all_partitions(bias[:, there]), op=nl.add)
+            nisa.tensor_tensor(dst=biased, data1=summed, data2=biases[n], op=nl.add)
             stores.add(out[here, there], finish(biased))
     stores.finish()
     return out
 
 
-def _fits(rhs: Any) -> bool:
-    """Three quarters of SBUF can hold rhs."""
-    depth, columns = rhs.shape
-    return depth // ROWS * columns * rhs.dt.itemsize <= nl.tile_size.total_available_sbuf_size * 3 // 4
+def _columns_that_fit(rhs: Any) -> int:
+    """How many columns of tiles of rhs half of SBUF can hold."""
+    each = rhs.shape[0] // ROWS * COLUMNS * rhs.dt.itemsize
+    return nl.tile_size.total_available_sbuf_size // 2 // each
 
 
-def _columns_of(rhs: Any, which: Any) -> dict[int, list[Any]]:
-    steps = range(rhs.shape[0] // ROWS)
-    return {n: [load(rhs[k * ROWS : (k + 1) * ROWS, n * COLUMNS : (n + 1) * COLUMNS]) for k in steps] for n in which}
+def _column(rhs: Any, there: slice) -> list[Any]:
+    return [load(rhs[k * ROWS : (k + 1) * ROWS, there]) for k in range(rhs.shape[0] // ROWS)]
 
 
 def _on_all_partitions(row: Any) -> Any:
