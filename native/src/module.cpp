@@ -12,6 +12,7 @@
 #include "python.hpp"
 #include "recorder.hpp"
 #include "run.hpp"
+#include "storage.hpp"
 #include "view.hpp"
 
 namespace nb = nanobind;
@@ -78,7 +79,7 @@ std::optional<Plan> plan(nb::str opcode, nb::handle operands, nb::handle ints, n
 bool locate(PyObject* operand, Location& location, nb::object& keep_alive) {
     static PyObject* const block_type = nb::type<Block>().ptr();
     if (View* view = as_view(operand)) {
-        keep_alive = nb::borrow(view->tensor->block);
+        keep_alive = nb::borrow(view->storage->block);
         location.offset = view->offset;
     } else {
         keep_alive = attribute(operand, "block");
@@ -125,6 +126,7 @@ NB_MODULE(_native, m) {
     m.doc() = "The native executor of opentrn.";
     // instructions, their records and tables live as long as the process
     nb::set_leak_warnings(false);
+    bind_storage(m);
     bind_view(m);
     bind_capture(m);
     bind_recorder(m);

@@ -3,15 +3,9 @@
 #include <cstddef>
 #include <cstring>
 
+#include "layout.hpp"
 #include "python.hpp"
 #include "view.hpp"
-
-#if PY_VERSION_HEX < 0x030C0000
-#include <structmember.h>
-#define Py_T_LONGLONG T_LONGLONG
-#define Py_T_OBJECT_EX T_OBJECT_EX
-#define Py_READONLY READONLY
-#endif
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -31,7 +25,7 @@ PyObject* new_handle(PyTypeObject* type, PyObject* recorder, int64_t index) {
     PyObject* made = PyType_GenericAlloc(type, 0);
     if (!made) nb::raise_python_error();
     auto& handle = *reinterpret_cast<Handle*>(made);
-    handle.recorder = nb::borrow(recorder).release().ptr();
+    handle.recorder = owned(recorder);
     handle.index = index;
     return made;
 }
@@ -45,9 +39,7 @@ PyObject* make_handle(PyTypeObject* type, PyObject* args, PyObject*) {
 
 void free_handle(PyObject* self) {
     Py_XDECREF(reinterpret_cast<Handle*>(self)->recorder);
-    PyTypeObject* type = Py_TYPE(self);
-    reinterpret_cast<freefunc>(PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }
 
 PyMemberDef handle_members[] = {
@@ -199,7 +191,7 @@ nb::object Call::views(PyObject* const* arguments) const {
     }
     nb::object made = nb::steal(PyTuple_New(static_cast<Py_ssize_t>(count + many.size())));
     auto set = [&](size_t n, PyObject* value) {
-        PyTuple_SetItem(made.ptr(), static_cast<Py_ssize_t>(n), nb::borrow(value).release().ptr());
+        PyTuple_SetItem(made.ptr(), static_cast<Py_ssize_t>(n), owned(value));
     };
     for (size_t n = 0; n < count; n++) set(n, few[n]);
     for (size_t n = 0; n < many.size(); n++) set(count + n, many[n]);
@@ -234,14 +226,7 @@ PyObject* record(Call& call, PyObject* const* args, Py_ssize_t count) {
 }
 
 PyObject* call_record(PyObject* self, PyObject* const* args, Py_ssize_t count) {
-    try {
-        return record(*nb::inst_ptr<Call>(nb::handle(self)), args, count);
-    } catch (nb::python_error& error) {
-        error.restore();
-    } catch (const std::exception& error) {
-        PyErr_SetString(PyExc_RuntimeError, error.what());
-    }
-    return nullptr;
+    return guarded([&] { return record(*nb::inst_ptr<Call>(nb::handle(self)), args, count); });
 }
 
 PyMethodDef record_method{"record", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(call_record)), METH_FASTCALL,
@@ -293,14 +278,13 @@ nb::object Pending::place_of(nb::object frame) {
 }
 
 void bind_recorder(nb::module_& m) {
-    PyObject* handle = PyType_FromSpec(&handle_spec);
-    if (!handle) nb::raise_python_error();
-    m.attr("Handle") = nb::handle(handle);
+    new_type(m, "Handle", handle_spec);
     nb::class_<Steps>(m, "Steps", "Checked signatures, by the words of a call.").def(nb::init<>());
     nb::class_<Pending>(m, "Pending", "What one core has recorded and not yet executed.")
         .def(nb::init<nb::object>(), "table"_a.none())
         .def_ro("table", &Pending::table, "The Steps, or None.")
         .def_ro("pending", &Pending::pending, "The records.")
+        .def("place", &Pending::place_of, "frame"_a, "(code, line) of the user's frame, from `frame` outwards.")
         .def_rw("base", &Pending::base, "Records before those that are pending.");
     nb::class_<Call>(m, "Call", "Records one instruction.")
         .def(

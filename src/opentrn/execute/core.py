@@ -65,7 +65,7 @@ class Core:
         self.chip, self.index, self.lockstep, self.mode = chip, index, lockstep, mode
         self.stochastic = stochastic
         self.allocations: list[Allocation] = []
-        self.capture = new_capture(mode.trace)
+        self.capture = new_capture(self.allocations, mode.trace)
         self.accumulators: dict[engine, np.ndarray] = {}
         self.generators: dict[engine, Any] = {}
         self.warnings: list[OpentrnError] = []
@@ -182,17 +182,8 @@ class Core:
                 expected=f"at most {total:,}",
             )
 
-    def settle(self) -> None:
-        """Bring to the tensors what the records told: when each was used, and whether it was written."""
-        touched = self.capture.touched()
-        for tensor, first, last, written in zip(
-            self.allocations, *(column.tolist() for column in touched), strict=False
-        ):
-            tensor.first, tensor.last, tensor.written = first, last, written
-
     def place(self) -> None:
         """Give every on-chip tensor its address and note the high-water marks (`maps`)."""
-        self.settle()
         for region, bank in ((MemoryRegion.sbuf, None), (MemoryRegion.psum, self.chip.memory.psum_bank_bytes)):
             manual = any(a.manual for a in self.allocations if a.buffer is region)
             facts = self.chip.memory
