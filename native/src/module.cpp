@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "allocate.hpp"
 #include "block.hpp"
 #include "capture.hpp"
 #include "compile.hpp"
@@ -130,6 +131,7 @@ NB_MODULE(_native, m) {
     bind_view(m);
     bind_capture(m);
     bind_recorder(m);
+    bind_allocate(m);
     nb::class_<Block>(m, "Block", "The bytes of one tensor and the shadow of what was written.")
         .def(nb::init<int64_t, int64_t>(), "nbytes"_a, "unit"_a)
         .def_static("wrap", &wrap, nb::arg("array").noconvert(), "unit"_a,

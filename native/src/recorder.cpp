@@ -60,9 +60,10 @@ PyType_Spec handle_spec{"opentrn._native.Handle", sizeof(Handle), 0, Py_TPFLAGS_
                         handle_slots};
 
 // ---------------------------------------------------------------- words of a call
-enum Tag : int64_t { tag_view, tag_named, tag_integer, tag_number, tag_text, tag_sequence };
+enum Tag : int64_t { tag_view = 1, tag_named, tag_text, tag_sequence, tag_integer, tag_number };
 
-// The words of a call's arguments: the same for two calls that mean the same.
+// The words of a call's arguments: the same for two calls that mean the same. Most arguments take one word, which ends in
+// its tag; addresses end in zeros, so that there is room for it.
 class Encoder {
 public:
     std::vector<int64_t> words;
@@ -75,19 +76,18 @@ public:
     // False: only Python can tell what the value means (a register, a numpy scalar, an array, ...).
     bool add(PyObject* value) {
         if (View* view = as_view(value)) return push(tag_view, key_of(*view));
-        if (value == Py_None || value == Py_True || value == Py_False) return push(tag_named, word(value));
+        if (value == Py_None || value == Py_True || value == Py_False) return name(value);
         if (PyLong_CheckExact(value)) return add_integer(value);
         if (PyFloat_CheckExact(value)) return add_number(PyFloat_AsDouble(value));
         if (PyUnicode_CheckExact(value)) return push(tag_text, text_number(value));
         if (PyTuple_CheckExact(value) || PyList_CheckExact(value)) return add_sequence(value);
-        if (is_enum_member(value) || PyCallable_Check(value)) return push(tag_named, word(value));
-        return false;
+        return (is_enum_member(value) || PyCallable_Check(value)) && name(value);
     }
 
     // What `add` named by address, and a table of words therefore has to keep alive.
-    static void name(PyObject* value, std::vector<nb::object>& named) {
+    static void keep(PyObject* value, std::vector<nb::object>& named) {
         if (PyTuple_CheckExact(value) || PyList_CheckExact(value)) {
-            for (nb::handle part : nb::handle(value)) name(part.ptr(), named);
+            for (nb::handle part : nb::handle(value)) keep(part.ptr(), named);
         } else if (!as_view(value)) {
             named.push_back(nb::borrow(value));
         }
@@ -95,27 +95,35 @@ public:
 
 private:
     bool push(int64_t tag, int64_t value) {
-        words.push_back(tag);
-        words.push_back(value);
+        words.push_back(value << 3 | tag);
+        return true;
+    }
+
+    bool name(PyObject* value) {
+        words.push_back(word(value) | tag_named);
         return true;
     }
 
     bool add_integer(PyObject* value) {
         int overflow = 0;
         int64_t number = PyLong_AsLongLongAndOverflow(value, &overflow);
-        return !overflow && push(tag_integer, number);
+        words.push_back(tag_integer);
+        words.push_back(number);
+        return !overflow;
     }
 
     bool add_number(double value) {
         int64_t bits;
         std::memcpy(&bits, &value, sizeof bits);
-        return push(tag_number, bits);
+        words.push_back(tag_number);
+        words.push_back(bits);
+        return true;
     }
 
     bool add_sequence(PyObject* sequence) {
         bool tuple = PyTuple_CheckExact(sequence);
         Py_ssize_t count = tuple ? PyTuple_Size(sequence) : PyList_Size(sequence);
-        push(tag_sequence, count);
+        push(tag_sequence, static_cast<int64_t>(count));
         for (Py_ssize_t n = 0; n < count; n++) {
             if (!add(tuple ? item(sequence, n) : PyList_GetItem(sequence, n))) return false;
         }
@@ -163,7 +171,7 @@ nb::object Call::step_of(Steps& steps, PyObject* const* arguments, Py_ssize_t co
     nb::object made = nb::steal(PyObject_Vectorcall(resolve.ptr(), arguments, static_cast<size_t>(count), nullptr));
     if (!made.is_valid()) nb::raise_python_error();
     std::vector<nb::object> named;
-    for (Py_ssize_t n = 0; n < count; n++) Encoder::name(arguments[n], named);
+    for (Py_ssize_t n = 0; n < count; n++) Encoder::keep(arguments[n], named);
     steps.add(words, made, std::move(named));
     return made;
 }

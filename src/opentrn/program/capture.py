@@ -1,8 +1,8 @@
 """Capture: what the records of one core tell, taken from each batch before it is executed and forgotten.
 
 Always: how often each step ran, and (noted in each `Allocation`) when each tensor was first and last touched and whether
-it was written. On request also the columns of a `Trace`. The native core has a class of the same interface, which is the one in use where there is
-one; this one is what it is tested against.
+it was written. On request also the columns of a `Trace`. The native core has a class of the same interface, which is the
+one in use where there is one; this one is what it is tested against.
 """
 
 from __future__ import annotations
