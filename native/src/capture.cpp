@@ -35,6 +35,11 @@ nb::tuple tuple_of(const int64_t* numbers, int64_t count) {
 
 }  // namespace
 
+Capture::Capture(nb::list allocations, bool columns) : allocations_(std::move(allocations)), keep_(columns) {
+    static int64_t launches = 0;
+    launch_ = ++launches;
+}
+
 int32_t Capture::step_number(PyObject* step) {
     int64_t key = word(step);
     int32_t number = step_numbers_.number(&key, 1);
@@ -67,29 +72,30 @@ int32_t Capture::geometry_number(View& view) {
 }
 
 int32_t Capture::region_number(View& view) {
-    int64_t key[] = {view.tensor->id << 32 | geometry_number(view), view.offset};
+    int64_t key[] = {view.allocation().id << 32 | geometry_number(view), view.offset};
     return region_numbers_.number(key, 2);
 }
 
-void Capture::touch(PyObject* record, const Tensor& tensor, uint8_t access) {
-    auto id = static_cast<size_t>(tensor.id);
-    if (id >= tensors_.size()) tensors_.resize(id + 1);
-    Touch& touched = tensors_[id];
-    if (touched.allocation.ptr() != tensor.allocation) {
-        if (touched.allocation.is_valid()) {
-            nb::module_::import_("opentrn.program.capture").attr("foreign")(nb::handle(record), nb::handle(tensor.allocation));
+// Notes the use of a tensor; at its first use here, that it is one of this core in this launch.
+void Capture::touch(PyObject* record, Allocation& tensor, uint8_t access) {
+    auto object = reinterpret_cast<PyObject*>(&tensor);
+    if (tensor.launch != launch_) {
+        auto id = static_cast<Py_ssize_t>(tensor.id);
+        bool mine = id >= 0 && id < PyList_Size(allocations_.ptr()) && PyList_GetItem(allocations_.ptr(), id) == object;
+        if (!mine) {
+            nb::module_::import_("opentrn.program.capture").attr("foreign")(nb::handle(record), nb::handle(object));
         }
-        touched.allocation = nb::borrow(tensor.allocation);
-        touched.first = total_;
+        tensor.launch = launch_;
+        tensor.first = total_;
     }
-    touched.last = total_;
-    touched.access |= access;
+    tensor.last = total_;
+    tensor.written |= (access & writes) != 0;
 }
 
 void Capture::operand(PyObject* record, PyObject* object, uint8_t access) {
     View* view = as_view(object);
     if (!view) throw nb::type_error("an operand is no View");
-    touch(record, *view->tensor, access);
+    touch(record, view->allocation(), access);
     if (keep_) {
         region_.push_back(region_number(*view));
         access_.push_back(access);
@@ -128,19 +134,6 @@ nb::dict Capture::counts() const {
     return found;
 }
 
-nb::tuple Capture::touched() const {
-    std::vector<int64_t> first, last;
-    auto written = new bool[tensors_.size() + 1];
-    for (size_t id = 0; id < tensors_.size(); id++) {
-        first.push_back(tensors_[id].first);
-        last.push_back(tensors_[id].last);
-        written[id] = tensors_[id].access & writes;
-    }
-    nb::capsule owner(written, [](void* p) noexcept { delete[] static_cast<bool*>(p); });
-    nb::ndarray<nb::numpy, bool, nb::ndim<1>> flags(written, {tensors_.size()}, owner);
-    return nb::make_tuple(array_of(std::move(first)), array_of(std::move(last)), flags);
-}
-
 nb::dict Capture::columns() const {
     nb::object geometry = nb::module_::import_("opentrn.program.trace").attr("Geometry");
     nb::list steps, places, geometries;
@@ -177,10 +170,9 @@ nb::dict Capture::columns() const {
 
 void bind_capture(nb::module_& m) {
     nb::class_<Capture>(m, "Capture", "What the records of one core tell (see opentrn.program.capture).")
-        .def(nb::init<bool>(), "columns"_a)
+        .def(nb::init<nb::list, bool>(), "allocations"_a, "columns"_a)
         .def("append", &Capture::append, "batch"_a, "Takes the next records, a list of (step, operands, place).")
         .def("counts", &Capture::counts, "How often each step ran.")
-        .def("touched", &Capture::touched, "(first, last, written) by Allocation.id.")
         .def("columns", &Capture::columns, "The fields of a Trace except `allocations` and `edges`.");
 }
 

@@ -12,11 +12,10 @@ namespace opentrn {
 
 class Capture {
 public:
-    explicit Capture(bool columns) : keep_(columns) {}
+    Capture(nanobind::list allocations, bool columns);
 
     void append(nanobind::list batch);
     nanobind::dict counts() const;
-    nanobind::tuple touched() const;
     nanobind::dict columns() const;
 
 private:
@@ -25,17 +24,12 @@ private:
         int64_t count = 0;
         std::vector<uint8_t> access;
     };
-    struct Touch {  // one tensor of the core, by Allocation.id
-        nanobind::object allocation;
-        int64_t first = -1, last = -1;
-        uint8_t access = 0;
-    };
-
+    nanobind::list allocations_;
     bool keep_;
+    int64_t launch_;  // not the same for any two captures of the process
     int64_t total_ = 0;
     WordTable step_numbers_, place_numbers_, geometry_numbers_, region_numbers_;
     std::vector<Use> steps_;
-    std::vector<Touch> tensors_;
     std::vector<nanobind::object> places_;
     std::vector<int32_t> geometry_of_key_;
     std::vector<int32_t> step_, place_, region_;
@@ -48,7 +42,7 @@ private:
     int32_t region_number(View& view);
     void record(PyObject* record);
     void operand(PyObject* record, PyObject* object, uint8_t access);
-    void touch(PyObject* record, const Tensor& tensor, uint8_t access);
+    void touch(PyObject* record, Allocation& tensor, uint8_t access);
 };
 
 void bind_capture(nanobind::module_& m);

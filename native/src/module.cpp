@@ -6,12 +6,14 @@
 
 #include <string>
 
+#include "allocate.hpp"
 #include "block.hpp"
 #include "capture.hpp"
 #include "compile.hpp"
 #include "python.hpp"
 #include "recorder.hpp"
 #include "run.hpp"
+#include "storage.hpp"
 #include "view.hpp"
 
 namespace opentrn::timing {
@@ -85,7 +87,7 @@ std::optional<Plan> plan(nb::str opcode, nb::handle operands, nb::handle ints, n
 bool locate(PyObject* operand, Location& location, nb::object& keep_alive) {
     static PyObject* const block_type = nb::type<Block>().ptr();
     if (View* view = as_view(operand)) {
-        keep_alive = nb::borrow(view->tensor->block);
+        keep_alive = nb::borrow(view->storage->block);
         location.offset = view->offset;
     } else {
         keep_alive = attribute(operand, "block");
@@ -132,9 +134,11 @@ NB_MODULE(_native, m) {
     m.doc() = "The native executor of opentrn.";
     // instructions, their records and tables live as long as the process
     nb::set_leak_warnings(false);
+    bind_storage(m);
     bind_view(m);
     bind_capture(m);
     bind_recorder(m);
+    bind_allocate(m);
     nb::class_<Block>(m, "Block", "The bytes of one tensor and the shadow of what was written.")
         .def(nb::init<int64_t, int64_t>(), "nbytes"_a, "unit"_a)
         .def_static("wrap", &wrap, nb::arg("array").noconvert(), "unit"_a,

@@ -3,15 +3,9 @@
 #include <cstddef>
 #include <cstring>
 
+#include "layout.hpp"
 #include "python.hpp"
 #include "view.hpp"
-
-#if PY_VERSION_HEX < 0x030C0000
-#include <structmember.h>
-#define Py_T_LONGLONG T_LONGLONG
-#define Py_T_OBJECT_EX T_OBJECT_EX
-#define Py_READONLY READONLY
-#endif
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -31,7 +25,7 @@ PyObject* new_handle(PyTypeObject* type, PyObject* recorder, int64_t index) {
     PyObject* made = PyType_GenericAlloc(type, 0);
     if (!made) nb::raise_python_error();
     auto& handle = *reinterpret_cast<Handle*>(made);
-    handle.recorder = nb::borrow(recorder).release().ptr();
+    handle.recorder = owned(recorder);
     handle.index = index;
     return made;
 }
@@ -45,9 +39,7 @@ PyObject* make_handle(PyTypeObject* type, PyObject* args, PyObject*) {
 
 void free_handle(PyObject* self) {
     Py_XDECREF(reinterpret_cast<Handle*>(self)->recorder);
-    PyTypeObject* type = Py_TYPE(self);
-    reinterpret_cast<freefunc>(PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }
 
 PyMemberDef handle_members[] = {
@@ -68,9 +60,10 @@ PyType_Spec handle_spec{"opentrn._native.Handle", sizeof(Handle), 0, Py_TPFLAGS_
                         handle_slots};
 
 // ---------------------------------------------------------------- words of a call
-enum Tag : int64_t { tag_view, tag_named, tag_integer, tag_number, tag_text, tag_sequence };
+enum Tag : int64_t { tag_view = 1, tag_named, tag_text, tag_sequence, tag_integer, tag_number };
 
-// The words of a call's arguments: the same for two calls that mean the same.
+// The words of a call's arguments: the same for two calls that mean the same. Most arguments take one word, which ends in
+// its tag; addresses end in zeros, so that there is room for it.
 class Encoder {
 public:
     std::vector<int64_t> words;
@@ -83,19 +76,18 @@ public:
     // False: only Python can tell what the value means (a register, a numpy scalar, an array, ...).
     bool add(PyObject* value) {
         if (View* view = as_view(value)) return push(tag_view, key_of(*view));
-        if (value == Py_None || value == Py_True || value == Py_False) return push(tag_named, word(value));
+        if (value == Py_None || value == Py_True || value == Py_False) return name(value);
         if (PyLong_CheckExact(value)) return add_integer(value);
         if (PyFloat_CheckExact(value)) return add_number(PyFloat_AsDouble(value));
         if (PyUnicode_CheckExact(value)) return push(tag_text, text_number(value));
         if (PyTuple_CheckExact(value) || PyList_CheckExact(value)) return add_sequence(value);
-        if (is_enum_member(value) || PyCallable_Check(value)) return push(tag_named, word(value));
-        return false;
+        return (is_enum_member(value) || PyCallable_Check(value)) && name(value);
     }
 
     // What `add` named by address, and a table of words therefore has to keep alive.
-    static void name(PyObject* value, std::vector<nb::object>& named) {
+    static void keep(PyObject* value, std::vector<nb::object>& named) {
         if (PyTuple_CheckExact(value) || PyList_CheckExact(value)) {
-            for (nb::handle part : nb::handle(value)) name(part.ptr(), named);
+            for (nb::handle part : nb::handle(value)) keep(part.ptr(), named);
         } else if (!as_view(value)) {
             named.push_back(nb::borrow(value));
         }
@@ -103,27 +95,35 @@ public:
 
 private:
     bool push(int64_t tag, int64_t value) {
-        words.push_back(tag);
-        words.push_back(value);
+        words.push_back(value << 3 | tag);
+        return true;
+    }
+
+    bool name(PyObject* value) {
+        words.push_back(word(value) | tag_named);
         return true;
     }
 
     bool add_integer(PyObject* value) {
         int overflow = 0;
         int64_t number = PyLong_AsLongLongAndOverflow(value, &overflow);
-        return !overflow && push(tag_integer, number);
+        words.push_back(tag_integer);
+        words.push_back(number);
+        return !overflow;
     }
 
     bool add_number(double value) {
         int64_t bits;
         std::memcpy(&bits, &value, sizeof bits);
-        return push(tag_number, bits);
+        words.push_back(tag_number);
+        words.push_back(bits);
+        return true;
     }
 
     bool add_sequence(PyObject* sequence) {
         bool tuple = PyTuple_CheckExact(sequence);
         Py_ssize_t count = tuple ? PyTuple_Size(sequence) : PyList_Size(sequence);
-        push(tag_sequence, count);
+        push(tag_sequence, static_cast<int64_t>(count));
         for (Py_ssize_t n = 0; n < count; n++) {
             if (!add(tuple ? item(sequence, n) : PyList_GetItem(sequence, n))) return false;
         }
@@ -171,7 +171,7 @@ nb::object Call::step_of(Steps& steps, PyObject* const* arguments, Py_ssize_t co
     nb::object made = nb::steal(PyObject_Vectorcall(resolve.ptr(), arguments, static_cast<size_t>(count), nullptr));
     if (!made.is_valid()) nb::raise_python_error();
     std::vector<nb::object> named;
-    for (Py_ssize_t n = 0; n < count; n++) Encoder::name(arguments[n], named);
+    for (Py_ssize_t n = 0; n < count; n++) Encoder::keep(arguments[n], named);
     steps.add(words, made, std::move(named));
     return made;
 }
@@ -199,7 +199,7 @@ nb::object Call::views(PyObject* const* arguments) const {
     }
     nb::object made = nb::steal(PyTuple_New(static_cast<Py_ssize_t>(count + many.size())));
     auto set = [&](size_t n, PyObject* value) {
-        PyTuple_SetItem(made.ptr(), static_cast<Py_ssize_t>(n), nb::borrow(value).release().ptr());
+        PyTuple_SetItem(made.ptr(), static_cast<Py_ssize_t>(n), owned(value));
     };
     for (size_t n = 0; n < count; n++) set(n, few[n]);
     for (size_t n = 0; n < many.size(); n++) set(count + n, many[n]);
@@ -234,14 +234,7 @@ PyObject* record(Call& call, PyObject* const* args, Py_ssize_t count) {
 }
 
 PyObject* call_record(PyObject* self, PyObject* const* args, Py_ssize_t count) {
-    try {
-        return record(*nb::inst_ptr<Call>(nb::handle(self)), args, count);
-    } catch (nb::python_error& error) {
-        error.restore();
-    } catch (const std::exception& error) {
-        PyErr_SetString(PyExc_RuntimeError, error.what());
-    }
-    return nullptr;
+    return guarded([&] { return record(*nb::inst_ptr<Call>(nb::handle(self)), args, count); });
 }
 
 PyMethodDef record_method{"record", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(call_record)), METH_FASTCALL,
@@ -293,14 +286,13 @@ nb::object Pending::place_of(nb::object frame) {
 }
 
 void bind_recorder(nb::module_& m) {
-    PyObject* handle = PyType_FromSpec(&handle_spec);
-    if (!handle) nb::raise_python_error();
-    m.attr("Handle") = nb::handle(handle);
+    new_type(m, "Handle", handle_spec);
     nb::class_<Steps>(m, "Steps", "Checked signatures, by the words of a call.").def(nb::init<>());
     nb::class_<Pending>(m, "Pending", "What one core has recorded and not yet executed.")
         .def(nb::init<nb::object>(), "table"_a.none())
         .def_ro("table", &Pending::table, "The Steps, or None.")
         .def_ro("pending", &Pending::pending, "The records.")
+        .def("place", &Pending::place_of, "frame"_a, "(code, line) of the user's frame, from `frame` outwards.")
         .def_rw("base", &Pending::base, "Records before those that are pending.");
     nb::class_<Call>(m, "Call", "Records one instruction.")
         .def(

@@ -1,18 +1,12 @@
 #include "view.hpp"
 
 #include <algorithm>
-#include <memory>
 #include <cstddef>
 #include <vector>
 
+#include "layout.hpp"
 #include "python.hpp"
 #include "words.hpp"
-
-#if PY_VERSION_HEX < 0x030C0000
-#include <structmember.h>
-#define Py_T_PYSSIZET T_PYSSIZET
-#define Py_READONLY READONLY
-#endif
 
 namespace nb = nanobind;
 
@@ -26,22 +20,7 @@ PyTypeObject* view_type = nullptr;
 
 View& view_of(PyObject* object) { return *reinterpret_cast<View*>(object); }
 
-// ---------------------------------------------------------------- tensors and dtypes
-struct Region {
-    PyObject* member;
-    bool on_chip, psum;
-};
-
-const Region& region_of(PyObject* member) {
-    static std::vector<Region> known;
-    for (const Region& region : known) {
-        if (region.member == member) return region;
-    }
-    bool psum = nb::borrow<nb::str>(attribute(member, "value")) .equal(nb::str("psum"));
-    known.push_back({nb::borrow(member).release().ptr(), truth(attribute(member, "on_chip")), psum});
-    return known.back();
-}
-
+// ---------------------------------------------------------------- making views
 const Element* dtype_of(PyObject* name) {
     static std::vector<Element*> known;
     for (const Element* dtype : known) {
@@ -54,56 +33,32 @@ const Element* dtype_of(PyObject* name) {
     nb::object entry = nb::steal(PyObject_GetItem(table, name));
     if (!entry.is_valid()) nb::raise_python_error();
     int64_t itemsize = integer(attribute(entry.ptr(), "itemsize"));
-    known.push_back(new Element{nb::borrow(name).release().ptr(), itemsize, static_cast<int64_t>(known.size())});
+    known.push_back(new Element{owned(name), itemsize, static_cast<int64_t>(known.size())});
     return known.back();
 }
 
-Tensor* tensor_of(PyObject* storage) {
-    nb::object allocation = attribute(storage, "allocation"), block = attribute(storage, "block");
-    nb::object buffer = attribute(allocation.ptr(), "buffer"), address = attribute(allocation.ptr(), "address");
-    const Region& region = region_of(buffer.ptr());
-    auto tensor = std::make_unique<Tensor>();
-    tensor->id = integer(attribute(allocation.ptr(), "id"));
-    tensor->partition_bytes = integer(attribute(allocation.ptr(), "partition_bytes"));
-    tensor->manual = truth(attribute(allocation.ptr(), "manual"));
-    tensor->wide = truth(attribute(storage, "wide"));
-    tensor->on_chip = region.on_chip;
-    tensor->psum = region.psum;
-    if (address.ptr() != Py_None) {
-        tensor->start_partition = integer(item(address.ptr(), 0));
-        tensor->start_byte = integer(item(address.ptr(), 1));
-    }
-    tensor->storage = nb::borrow(storage).release().ptr();
-    tensor->block = block.release().ptr();
-    tensor->allocation = allocation.release().ptr();
-    tensor->buffer = buffer.release().ptr();
-    return tensor.release();
+void drop_dims(View& view) {
+    if (view.dims && view.dims != view.inline_dims) delete[] view.dims;
 }
 
-void let_go(Tensor* tensor) {
-    if (!tensor || --tensor->references) return;
-    Py_DECREF(tensor->storage);
-    Py_DECREF(tensor->block);
-    Py_DECREF(tensor->allocation);
-    Py_DECREF(tensor->buffer);
-    delete tensor;
+void new_dims(View& view, int32_t rank) {
+    view.rank = rank;
+    view.dims = rank <= View::inline_rank ? view.inline_dims : new int64_t[2 * static_cast<size_t>(rank)];
 }
 
-// ---------------------------------------------------------------- making views
 // A view of the type of `like` with the same tensor, dtype and run-time index; sizes and strides are for the caller to set.
 View* derived(const View& like, int32_t rank, int64_t offset) {
     PyObject* object = PyType_GenericAlloc(Py_TYPE(&like), 0);
     if (!object) nb::raise_python_error();
     View& made = view_of(object);
-    made.tensor = like.tensor;
-    made.tensor->references++;
+    made.storage = like.storage;
+    Py_INCREF(reinterpret_cast<PyObject*>(made.storage));
     made.dtype = like.dtype;
     made.dynamic = like.dynamic;
     Py_XINCREF(made.dynamic);
     made.offset = offset;
-    made.rank = rank;
     made.key = View::unknown;
-    made.dims = rank <= View::inline_rank ? made.inline_dims : new int64_t[2 * static_cast<size_t>(rank)];
+    new_dims(made, rank);
     return &made;
 }
 
@@ -120,20 +75,34 @@ nb::object tuple_from(PyObject* sequence) {
     return made;
 }
 
+// Everything but the sizes and strides, which are for the caller to set.
+void bind(View& view, PyObject* storage, PyObject* dtype, PyObject* dynamic, int64_t offset, int32_t rank) {
+    if (view.storage) throw nb::type_error("the view has been filled already");
+    view.dtype = dtype_of(dtype);
+    view.storage = &as_storage(storage);
+    Py_INCREF(storage);
+    view.dynamic = dynamic == Py_None ? nullptr : owned(dynamic);
+    view.offset = offset;
+    new_dims(view, rank);
+}
+
 void fill(View& view, PyObject* const* args) {
     nb::object shape = tuple_from(args[1]), strides = tuple_from(args[2]);
-    view.offset = integer(args[3]);
-    view.dtype = dtype_of(args[4]);
-    Tensor* before = view.tensor;
-    view.tensor = tensor_of(args[0]);
-    let_go(before);
-    Py_XDECREF(view.dynamic);
-    view.dynamic = args[5] == Py_None ? nullptr : nb::borrow(args[5]).release().ptr();
-    if (view.dims && view.dims != view.inline_dims) delete[] view.dims;
-    view.rank = static_cast<int32_t>(PyTuple_Size(shape.ptr()));
-    view.dims = view.rank <= View::inline_rank ? view.inline_dims : new int64_t[2 * static_cast<size_t>(view.rank)];
-    view.key = View::unknown;
+    bind(view, args[0], args[4], args[5], integer(args[3]), static_cast<int32_t>(PyTuple_Size(shape.ptr())));
     set_dims(view, shape.ptr(), strides.ptr());
+}
+
+// The dense view of everything in the storage.
+void fill_whole(View& view, PyObject* storage) {
+    const Allocation& allocation = as_storage(storage).allocation();
+    auto rank = static_cast<int32_t>(PyTuple_Size(allocation.shape));
+    bind(view, storage, attribute(allocation.dtype, "name").ptr(), Py_None, 0, rank);
+    int64_t step = 1;
+    for (int32_t d = rank; d-- > 0;) {
+        view.dims[d] = integer(item(allocation.shape, d));
+        view.dims[rank + d] = step;
+        step *= view.dims[d];
+    }
 }
 
 // ---------------------------------------------------------------- indexing
@@ -172,7 +141,7 @@ bool cut(const View& view, int32_t dim, PyObject* key, Cut& result) {
         if (!bounds(key, start, stop, step, size)) return false;
         start += start < 0 ? size : 0;
         stop += stop < 0 ? size : 0;
-        if (step < 1 || start < 0 || start > stop || stop > size || (start == stop && view.tensor->on_chip)) return false;
+        if (step < 1 || start < 0 || start > stop || stop > size || (start == stop && view.allocation().on_chip)) return false;
         result = {start, step, (stop - start + step - 1) / step, false};
         return true;
     }
@@ -207,10 +176,10 @@ int32_t kept_dims(const View& view, const Cut* cuts, int32_t* kept) {
     int32_t count = 0, dropped = 0;
     for (int32_t d = 0; d < view.rank; d++) {
         dropped += cuts[d].dropped;
-        if (!cuts[d].dropped || (d == 0 && view.tensor->on_chip)) kept[count++] = d;
+        if (!cuts[d].dropped || (d == 0 && view.allocation().on_chip)) kept[count++] = d;
     }
     if (!dropped) return count;
-    if (view.tensor->on_chip ? count < 2 && view.rank >= 2 : count == 0) kept[count++] = view.rank - 1;
+    if (view.allocation().on_chip ? count < 2 && view.rank >= 2 : count == 0) kept[count++] = view.rank - 1;
     return count;
 }
 
@@ -229,7 +198,7 @@ PyObject* window(const View& view, const Cut* cuts) {
 
 // A window by plain slices, integers and an ellipsis; nullptr where Python has to look.
 PyObject* quick_subscript(const View& view, PyObject* key) {
-    if (!view.tensor || view.dynamic || view.rank > max_rank) return nullptr;
+    if (!view.storage || view.dynamic || view.rank > max_rank) return nullptr;
     PyObject* keys[max_rank + 1];
     Cut cuts[max_rank];
     Py_ssize_t count = 1;
@@ -259,7 +228,7 @@ int64_t moves_of(View& view) {
 // The number of everything in View._facts.
 int32_t number_of_facts(View& view) {
     static WordTable table;
-    const Tensor& tensor = *view.tensor;
+    const Allocation& allocation = view.allocation();
     int64_t words[2 * max_rank + 6];
     std::vector<int64_t> many;
     int64_t* at = words;
@@ -270,30 +239,19 @@ int32_t number_of_facts(View& view) {
     const int64_t* first = at;
     *at++ = view.rank;
     at = std::copy(view.dims, view.dims + 2 * view.rank, at);
-    *at++ = view.dtype->id << 2 | tensor.manual << 1 | static_cast<int64_t>(tensor.wide);
-    *at++ = word(tensor.buffer);
+    *at++ = view.dtype->id << 2 | (allocation.manual ? 2 : 0) | (view.storage->wide ? 1 : 0);
+    *at++ = word(allocation.buffer);
     *at++ = moves_of(view);
-    if (tensor.on_chip) {
-        int64_t pitch = tensor.partition_bytes / view.dtype->itemsize;
+    if (allocation.on_chip) {
+        int64_t pitch = allocation.partition_bytes / view.dtype->itemsize;
         int64_t byte = pitch ? view.offset % pitch * view.dtype->itemsize : 0;
-        *at++ = tensor.start_partition + (pitch ? view.offset / pitch : 0);
-        *at++ = tensor.psum ? tensor.start_byte + byte : byte % 64;
+        *at++ = address_part(allocation, 0) + (pitch ? view.offset / pitch : 0);
+        *at++ = allocation.psum ? address_part(allocation, 1) + byte : byte % 64;
     }
     return table.number(first, static_cast<size_t>(at - first));
 }
 
 // ---------------------------------------------------------------- the Python type
-template <class Function> PyObject* guarded(Function function) {
-    try {
-        return function();
-    } catch (nb::python_error& error) {
-        error.restore();
-    } catch (const std::exception& error) {
-        PyErr_SetString(PyExc_RuntimeError, error.what());
-    }
-    return nullptr;
-}
-
 PyObject* new_view(PyTypeObject* type, PyObject*, PyObject*) {
     PyObject* made = PyType_GenericAlloc(type, 0);
     if (made) view_of(made).key = View::unknown;
@@ -303,12 +261,10 @@ PyObject* new_view(PyTypeObject* type, PyObject*, PyObject*) {
 void free_view(PyObject* self) {
     View& view = view_of(self);
     if (view.weak_references) PyObject_ClearWeakRefs(self);
-    let_go(view.tensor);
+    Py_XDECREF(reinterpret_cast<PyObject*>(view.storage));
     Py_XDECREF(view.dynamic);
-    if (view.dims && view.dims != view.inline_dims) delete[] view.dims;
-    PyTypeObject* type = Py_TYPE(self);
-    reinterpret_cast<freefunc>(PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    drop_dims(view);
+    free_object(self);
 }
 
 PyObject* subscript(PyObject* self, PyObject* key) {
@@ -323,7 +279,14 @@ PyObject* fill_method(PyObject* self, PyObject* const* args, Py_ssize_t count) {
     if (count != 6) return PyErr_Format(PyExc_TypeError, "_fill takes 6 arguments, got %zd", count);
     return guarded([&] {
         fill(view_of(self), args);
-        return nb::none().release().ptr();
+        return owned(Py_None);
+    });
+}
+
+PyObject* fill_whole_method(PyObject* self, PyObject* storage) {
+    return guarded([&] {
+        fill_whole(view_of(self), storage);
+        return owned(Py_None);
     });
 }
 
@@ -344,19 +307,17 @@ PyObject* tuple_of(const int64_t* numbers, int32_t count) {
     return made;
 }
 
-PyObject* shared(PyObject* object) { return nb::borrow(object).release().ptr(); }
-
 template <PyObject* (*get)(View&)> PyObject* getter(PyObject* self, void*) {
     View& view = view_of(self);
-    if (!view.tensor) return PyErr_Format(PyExc_AttributeError, "the view has not been made yet");
+    if (!view.storage) return PyErr_Format(PyExc_AttributeError, "the view has not been made yet");
     return guarded([&] { return get(view); });
 }
 
-PyObject* get_storage(View& view) { return shared(view.tensor->storage); }
-PyObject* get_block(View& view) { return shared(view.tensor->block); }
-PyObject* get_buffer(View& view) { return shared(view.tensor->buffer); }
-PyObject* get_dtype(View& view) { return shared(view.dtype->name); }
-PyObject* get_dynamic(View& view) { return shared(view.dynamic ? view.dynamic : Py_None); }
+PyObject* get_storage(View& view) { return owned(reinterpret_cast<PyObject*>(view.storage)); }
+PyObject* get_block(View& view) { return owned(view.storage->block); }
+PyObject* get_buffer(View& view) { return owned(view.allocation().buffer); }
+PyObject* get_dtype(View& view) { return owned(view.dtype->name); }
+PyObject* get_dynamic(View& view) { return owned(view.dynamic ? view.dynamic : Py_None); }
 PyObject* get_shape(View& view) { return tuple_of(view.shape(), view.rank); }
 PyObject* get_strides(View& view) { return tuple_of(view.strides(), view.rank); }
 PyObject* get_offset(View& view) { return PyLong_FromLongLong(view.offset); }
@@ -378,6 +339,7 @@ PyGetSetDef properties[] = {
 
 PyMethodDef methods[] = {
     {"_fill", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(fill_method)), METH_FASTCALL, nullptr},
+    {"_fill_whole", fill_whole_method, METH_O, nullptr},
     {"_derive", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(derive_method)), METH_FASTCALL, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
@@ -398,13 +360,12 @@ PyType_Slot slots[] = {
     {0, nullptr},
 };
 
-// Not tracked by the garbage collector: a view refers to its storage and to older views only, so no cycle can form.
 PyType_Spec spec{"opentrn._native.View", sizeof(View), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
 
 }  // namespace
 
 View* as_view(PyObject* object) {
-    if (!PyObject_TypeCheck(object, view_type) || !view_of(object).tensor) return nullptr;
+    if (!PyObject_TypeCheck(object, view_type) || !view_of(object).storage) return nullptr;
     return &view_of(object);
 }
 
@@ -414,10 +375,7 @@ int32_t key_of(View& view) {
 }
 
 void bind_view(nb::module_& m) {
-    PyObject* type = PyType_FromSpec(&spec);
-    if (!type) nb::raise_python_error();
-    view_type = reinterpret_cast<PyTypeObject*>(type);
-    m.attr("View") = nb::handle(type);
+    view_type = new_type(m, "View", spec);
 }
 
 }  // namespace opentrn

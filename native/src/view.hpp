@@ -4,16 +4,9 @@
 
 #include <cstdint>
 
-namespace opentrn {
+#include "storage.hpp"
 
-// What all views of one tensor share.
-struct Tensor {
-    int64_t references = 1;
-    PyObject *storage, *block, *allocation, *buffer;
-    int64_t id, partition_bytes;
-    int64_t start_partition = 0, start_byte = 0;  // of the address given by hand
-    bool manual, wide, on_chip, psum;
-};
+namespace opentrn {
 
 struct Element {
     PyObject* name;
@@ -25,7 +18,7 @@ struct View {
     static constexpr int32_t inline_rank = 4, unknown = -1;
 
     PyObject_HEAD
-    Tensor* tensor;
+    TensorStorage* storage;  // nullptr before the view has been filled
     const Element* dtype;
     PyObject* dynamic;  // nullptr: a static address
     PyObject* weak_references;
@@ -36,6 +29,7 @@ struct View {
 
     const int64_t* shape() const { return dims; }
     const int64_t* strides() const { return dims + rank; }
+    Allocation& allocation() const { return storage->allocation(); }
 };
 
 // The object as a filled View; nullptr when it is none.

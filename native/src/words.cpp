@@ -1,6 +1,6 @@
 #include "words.hpp"
 
-#include <cstring>
+#include <algorithm>
 
 namespace opentrn {
 
@@ -27,8 +27,8 @@ size_t WordTable::slot_of(uint32_t hash, const int64_t* words, size_t count) con
         int32_t number = slots_[slot];
         if (number < 0) return slot;
         size_t n = static_cast<size_t>(number), begin = begins_[n];
-        bool same = hashes_[n] == hash && begins_[n + 1] - begin == count;
-        if (same && std::memcmp(words_.data() + begin, words, count * sizeof(int64_t)) == 0) return slot;
+        bool alike = hashes_[n] == hash && begins_[n + 1] - begin == count;
+        if (alike && std::equal(words, words + count, words_.data() + begin)) return slot;
     }
 }
 

@@ -238,7 +238,7 @@ def test_dma_moving_time(call: dict[str, Any], ns: float):
 @pytest.mark.parametrize(
     ("call", "least", "most"),
     [
-        (load(ROWS, 1024), 1973, 2201),  # traces: 512 KiB
+        (load(ROWS, 1024), 1641, 2201),  # traces: 512 KiB
         (load(ROWS, 512, "bfloat16"), 721, 1030),  # 128 KiB
         (load(ROWS, 128, "bfloat16"), 521, 774),  # 32 KiB; nki-dma-intro-7: 468
     ],

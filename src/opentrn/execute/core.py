@@ -20,7 +20,7 @@ from opentrn.numerics.dtypes import DType
 from opentrn.program import native
 from opentrn.program.allocate import MemoryMap, allocate, spread
 from opentrn.program.capture import new_capture, trace_of
-from opentrn.program.recorder import Record, Recorder, Steps
+from opentrn.program.recorder import Place, Record, Recorder, Steps
 from opentrn.program.site import site_of, user_site
 from opentrn.program.step import Step
 from opentrn.program.storage import Allocation, Storage
@@ -65,7 +65,7 @@ class Core:
         self.chip, self.index, self.lockstep, self.mode = chip, index, lockstep, mode
         self.stochastic = stochastic
         self.allocations: list[Allocation] = []
-        self.capture = new_capture(mode.trace)
+        self.capture = new_capture(self.allocations, mode.trace)
         self.accumulators: dict[engine, np.ndarray] = {}
         self.generators: dict[engine, Any] = {}
         self.warnings: list[OpentrnError] = []
@@ -74,6 +74,11 @@ class Core:
         self.shared_count = 0
         self.shared_tensors: list[tuple[tuple[int, ...], str, Any]] = []
         """Shared-HBM tensors so far; the launcher gives all cores one list."""
+        memory = chip.memory
+        self._capacity = {
+            MemoryRegion.sbuf: memory.sbuf_usable_bytes_per_partition,
+            MemoryRegion.psum: memory.psum_bytes_per_partition,
+        }
         self._neighbours = Neighbours()
         self._fresh_bytes = 0
         self._now: tuple[Any, Any] = (None, None)
@@ -91,13 +96,14 @@ class Core:
         *,
         name: str = "",
         address: tuple[int, int] | None = None,
-        site: Site | None = None,
+        site: Site | Place | None = None,
         block: Any = None,
     ) -> Storage:
         """A new tensor. Raises AddressError or CapacityError when it cannot exist on this chip."""
         number = len(self.allocations)
-        made = Allocation(number, name, shape, dtype, buffer, self.index, site, address, manual=address is not None)
-        if buffer.on_chip:
+        made = Allocation(number, name, shape, dtype, buffer, self.index, site, address, address is not None)
+        on_chip = buffer.on_chip
+        if on_chip and (address is not None or made.partition_bytes > self._capacity[buffer]):
             self._check_place(made)
         wide = self.mode.wide and dtype.is_float and dtype.itemsize < 4
         if block is None and self.mode.data:
@@ -105,7 +111,7 @@ class Core:
             block = new_block(prod(shape) * itemsize, itemsize)
         storage = Storage(made, block, wide)
         self.allocations.append(made)
-        if buffer.on_chip:
+        if on_chip:
             if address is not None:
                 self._neighbours.add(storage)
             self._fresh_bytes += made.nbytes
@@ -120,7 +126,7 @@ class Core:
         buffer: MemoryRegion,
         name: str,
         address: tuple[int, int] | None,
-        site: Site | None,
+        site: Site | Place | None,
     ) -> Storage:
         """What nl.ndarray allocates. Shared HBM is one tensor for all cores, matched by the order of allocation."""
         if buffer is not MemoryRegion.shared_hbm or self.lockstep.count == 1:
@@ -130,7 +136,7 @@ class Core:
         if number < len(shared) and shared[number][:2] != (shape, dtype.name):
             raise KernelError(
                 "the cores allocate different shared_hbm tensors",
-                site=site,
+                site=site if isinstance(site, Site) else site_of(site),
                 got=f"core {self.index}: {shape} {dtype.name}; the other core: {shared[number][:2]}",
                 expected="the same sequence of shared_hbm allocations on both cores",
             )
@@ -148,9 +154,7 @@ class Core:
 
     def capacity(self, buffer: MemoryRegion) -> int:
         """Bytes per partition that a kernel may use."""
-        memory = self.chip.memory
-        sbuf = buffer is MemoryRegion.sbuf
-        return memory.sbuf_usable_bytes_per_partition if sbuf else memory.psum_bytes_per_partition
+        return self._capacity[buffer]
 
     def _check_place(self, made: Allocation) -> None:
         limit, memory = self.capacity(made.buffer), made.buffer.value
@@ -182,17 +186,8 @@ class Core:
                 expected=f"at most {total:,}",
             )
 
-    def settle(self) -> None:
-        """Bring to the tensors what the records told: when each was used, and whether it was written."""
-        touched = self.capture.touched()
-        for tensor, first, last, written in zip(
-            self.allocations, *(column.tolist() for column in touched), strict=False
-        ):
-            tensor.first, tensor.last, tensor.written = first, last, written
-
     def place(self) -> None:
         """Give every on-chip tensor its address (for timing: one that lets tiles be filled ahead); note the high-water marks."""
-        self.settle()
         for region, bank in ((MemoryRegion.sbuf, None), (MemoryRegion.psum, self.chip.memory.psum_bank_bytes)):
             manual = any(a.manual for a in self.allocations if a.buffer is region)
             facts = self.chip.memory

@@ -84,10 +84,11 @@ class MemoryRegion(Enum):
     private_hbm = "private_hbm"
     shared_hbm = "shared_hbm"
 
-    @property
-    def on_chip(self) -> bool:
+    __hash__ = object.__hash__  # members are unique; that of Enum is a Python function
+
+    def __init__(self, value: str) -> None:
+        self.on_chip = value in ("sbuf", "psum")
         """True for SBUF and PSUM, the memories with partitions."""
-        return self is MemoryRegion.sbuf or self is MemoryRegion.psum
 
     @property
     def is_hbm(self) -> bool:

@@ -115,8 +115,8 @@ def _stagger(use: Use, store: str, engines: int) -> tuple[float, list[str]]:
     """(ns that the last byte is late because the engines begin one after another, names of the numbers)."""
     table = use.chip.cost.dma
     if store:
-        return engines * table.store_stagger_ns, ["store_stagger_ns"]
-    return table.load_latency_ns + engines * table.load_stagger_ns, ["load_latency_ns", "load_stagger_ns"]
+        return (engines - 1) * table.store_stagger_ns, ["store_stagger_ns"]
+    return table.load_latency_ns + (engines - 1) * table.load_stagger_ns, ["load_latency_ns", "load_stagger_ns"]
 
 
 def _moving(move: Transfer) -> float:

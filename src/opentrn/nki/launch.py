@@ -171,8 +171,6 @@ class _Launch:
                 core.place()
         finally:
             ACTIVE.recorder = outer
-            for core in self.cores:
-                core.settle()
             self._write_back()
         results = self._result(returned)
         steps: Counter[Step] = Counter()

@@ -21,6 +21,7 @@ import numpy as np
 
 from opentrn.errors import CapacityError
 from opentrn.isa.enums import MemoryRegion
+from opentrn.program import native
 from opentrn.program.storage import Allocation
 
 __all__ = ["MemoryMap", "allocate", "spread"]
@@ -50,12 +51,23 @@ def allocate(tensors: Iterable[Allocation], region: MemoryRegion, capacity: int,
 
     Raises CapacityError, listing the live tensors, when one does not fit.
     """
-    used = sorted((t for t in tensors if t.buffer is region and t.first >= 0), key=lambda t: (t.first, t.id))
+    used = [t for t in tensors if t.buffer is region and t.first >= 0]
+    used.sort(key=lambda t: (t.first, t.id))
     result = MemoryMap(region, capacity, tensors=used)
+    core = native.core()
+    failed = core.place(used, capacity, bank or 0) if core else _place_all(used, capacity, bank)
+    if failed >= 0:
+        raise _over(result, used[failed])
+    result.peak, result.peak_at = _peak(used)
+    return result
+
+
+def _place_all(used: list[Allocation], capacity: int, bank: int | None) -> int:
+    """Set the addresses; the position of the first tensor that does not fit, or -1. The native core has a twin."""
     occupied = np.zeros((QUADRANTS, -(-capacity // GRANULE)), np.int32)
     ending: list[tuple[int, int, Allocation]] = []
     vacated: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for tensor in used:
+    for number, tensor in enumerate(used):
         while ending and ending[0][0] < tensor.first:
             dead = heapq.heappop(ending)[2]
             _fill(occupied, dead, -1)
@@ -64,11 +76,10 @@ def allocate(tensors: Iterable[Allocation], region: MemoryRegion, capacity: int,
         if not tensor.manual:
             tensor.address = _vacancy(occupied, tensor, vacated) or _place(occupied, tensor, bank)
             if tensor.address is None:
-                raise _over(result, tensor)
+                return number
         _fill(occupied, tensor, +1)
         heapq.heappush(ending, (tensor.last, tensor.id, tensor))
-    result.peak, result.peak_at = _peak(used)
-    return result
+    return -1
 
 
 def spread(memory: MemoryMap, bank: int | None = None) -> None:

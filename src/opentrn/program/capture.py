@@ -1,8 +1,8 @@
 """Capture: what the records of one core tell, taken from each batch before it is executed and forgotten.
 
-Always: how often each step ran, and when each tensor was first and last touched and whether it was written. On request
-also the columns of a `Trace`. The native core has a class of the same interface, which is the one in use where there is
-one; this one is what it is tested against.
+Always: how often each step ran, and (noted in each `Allocation`) when each tensor was first and last touched and whether
+it was written. On request also the columns of a `Trace`. The native core has a class of the same interface, which is the
+one in use where there is one; this one is what it is tested against.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from array import array
 from collections import Counter
 from collections.abc import Sequence
 from types import CodeType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -24,28 +24,18 @@ from opentrn.program.storage import Allocation
 from opentrn.program.trace import READS, WRITES, Geometry, Trace
 from opentrn.program.view import View
 
-__all__ = ["Capture", "Touched", "foreign", "new_capture", "trace_of"]
+__all__ = ["Capture", "foreign", "new_capture", "trace_of"]
 
 _ACCESS = {"in": READS, "out": WRITES, "inout": READS | WRITES}
 
 
-class Touched(NamedTuple):
-    """By `Allocation.id`: the first and last record that touches a tensor (-1: none), and whether one wrote to it."""
-
-    first: np.ndarray  # int64
-    last: np.ndarray  # int64
-    written: np.ndarray  # bool
-
-
 class Capture:
-    """The tables and columns of one core. With `columns` False only counts and `touched` are kept."""
+    """The tables and columns of one core, which made `allocations`. With `columns` False there are counts only."""
 
-    def __init__(self, columns: bool) -> None:
-        self._keep = columns
+    def __init__(self, allocations: list[Allocation], columns: bool) -> None:
+        self._allocations, self._keep = allocations, columns
         self._counts: Counter[Step] = Counter()
         self._total = 0
-        self._tensors: list[Allocation | None] = []
-        self._first, self._last, self._written = array("q"), array("q"), bytearray()
         self._steps: dict[Step, int] = {}
         self._places: dict[tuple[int, int], int] = {}
         self._place_values: list[tuple[CodeType, int]] = []
@@ -76,18 +66,13 @@ class Capture:
             self._operand(record, view.dynamic.index, READS)
 
     def _touch(self, record: Record, tensor: Allocation, access: int) -> None:
-        while len(self._tensors) <= tensor.id:
-            self._tensors.append(None)
-            self._first.append(-1)
-            self._last.append(-1)
-            self._written.append(0)
-        if self._tensors[tensor.id] is not tensor:
-            if self._tensors[tensor.id] is not None:
-                foreign(record, tensor)
-            self._tensors[tensor.id] = tensor
-            self._first[tensor.id] = self._total
-        self._last[tensor.id] = self._total
-        self._written[tensor.id] |= access & WRITES != 0
+        if tensor.id >= len(self._allocations) or self._allocations[tensor.id] is not tensor:
+            foreign(record, tensor)
+        if tensor.first < 0:
+            tensor.first = self._total
+        tensor.last = self._total
+        if access & WRITES:
+            tensor.written = True
 
     def _place_number(self, place: tuple[CodeType, int]) -> int:
         key = id(place[0]), place[1]  # code objects compare by their contents, slowly
@@ -104,10 +89,6 @@ class Capture:
     def counts(self) -> dict[Step, int]:
         """How often each step ran."""
         return self._counts
-
-    def touched(self) -> Touched:
-        """The use of every tensor so far."""
-        return Touched(np.array(self._first, np.int64), np.array(self._last, np.int64), np.array(self._written, bool))
 
     def columns(self) -> dict[str, Any]:
         """The fields of a `Trace` except `allocations` and `edges`."""
@@ -139,10 +120,10 @@ def foreign(record: Record, tensor: Allocation) -> NoReturn:
     )
 
 
-def new_capture(columns: bool) -> Any:
+def new_capture(allocations: list[Allocation], columns: bool) -> Any:
     """A `Capture`, of the native class where the core is in use."""
     kind = getattr(native.core(), "Capture", Capture)
-    return kind(columns)
+    return kind(allocations, columns)
 
 
 def trace_of(capture: Any, allocations: list[Allocation], edges: Sequence[tuple[int, int]]) -> Trace:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
+from opentrn.program.strides import contiguous
+
 __all__ = ["Layout", "number_of"]
 
 _NUMBERS: dict[tuple[Any, ...], int] = {}
@@ -35,6 +37,10 @@ class Layout:
         self.buffer = storage.allocation.buffer
         self.dynamic = dynamic
         self._key = -1
+
+    def _fill_whole(self, storage: Any) -> None:
+        facts = storage.allocation
+        self._fill(storage, facts.shape, contiguous(facts.shape), 0, facts.dtype.name, None)
 
     def _derive(self, shape: Sequence[int], strides: Sequence[int], offset: int) -> Self:
         """Another window on the same storage."""

@@ -20,13 +20,16 @@ from opentrn.program.site import OWN, is_own, user_site
 from opentrn.program.step import Step, prepare
 from opentrn.program.view import View
 
-__all__ = ["ACTIVE", "OLDER", "NkiInstruction", "Record", "Recorder", "Steps", "active", "public_function"]
+__all__ = ["ACTIVE", "OLDER", "NkiInstruction", "Place", "Record", "Recorder", "Steps", "active", "public_function"]
 
-Record = tuple[Step, tuple[View, ...], tuple[CodeType, int]]
+Place = tuple[CodeType, int]
+"""A line of the user's code."""
 
-FLUSH_RECORDS = 512
-"""Records after which values are computed even if nobody asked: dead tiles are freed, and the records themselves die
-young, before Python's garbage collector walks them (4,096 cost 1.5 us an instruction where torch is imported)."""
+Record = tuple[Step, tuple[View, ...], Place]
+
+FLUSH_RECORDS = 256
+"""Records after which values are computed even if nobody asked: dead tiles are freed, and the records (two tuples each)
+die before there are 700 young objects and Python's garbage collector walks them."""
 
 
 class _Handle:
@@ -48,6 +51,15 @@ class _Pending:
         self.table = table
         self.pending: list[Record] = []
         self.base = 0
+
+    @staticmethod
+    def place(frame: FrameType) -> Place:
+        """Where `frame` is in the user's code: the innermost frame from there outwards that is not opentrn's."""
+        user: FrameType | None = frame
+        while user is not None and is_own(user.f_code.co_filename):
+            user = user.f_back
+        user = user or frame
+        return user.f_code, user.f_lineno
 
 
 if not TYPE_CHECKING:
@@ -169,15 +181,6 @@ def _key(key_of: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     return key
 
 
-def _place(frame: FrameType) -> tuple[CodeType, int]:
-    """Where `frame` is in the user's code: the innermost frame from there outwards that is not opentrn's."""
-    user: FrameType | None = frame
-    while user is not None and is_own(user.f_code.co_filename):
-        user = user.f_back
-    user = user or frame
-    return user.f_code, user.f_lineno
-
-
 _TEMPLATE = """
 def _key_of({bare}):
     return {key}
@@ -192,7 +195,7 @@ def _record(frame, {bare}):
     except (KeyError, AttributeError, TypeError):
         step = _resolve({bare})
     pending = recorder.pending
-    pending.append((step, {operands}, _place(frame)))
+    pending.append((step, {operands}, recorder.place(frame)))
     index = recorder.base + len(pending) - 1
     if len(pending) >= FLUSH_RECORDS:
         recorder.flush()
@@ -283,7 +286,6 @@ def public_function(instruction: Instruction) -> Callable[..., NkiInstruction]:
         "_hashable": _hashable,
         "_read": _read,
         "_instruction": instruction,
-        "_place": _place,
         "_quick_record": _quick_record,
         "_slow": _slow,
     }

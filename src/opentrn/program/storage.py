@@ -1,46 +1,80 @@
-"""What `nl.ndarray` allocates: an `Allocation` (facts that outlive the data) and a `Storage` (that plus the data)."""
+"""What `nl.ndarray` allocates: an `Allocation` (facts that outlive the data) and a `Storage` (that plus the data).
+
+Both have a native layout where there is a native core, with a twin here of the same attributes.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from types import CodeType
+from typing import TYPE_CHECKING, Any
 
 from opentrn.errors import Site
 from opentrn.isa.enums import MemoryRegion
 from opentrn.numerics.dtypes import DType
+from opentrn.program import native
+from opentrn.program.site import site_of
 
 __all__ = ["Allocation", "Storage"]
 
 
-@dataclass(slots=True)
-class Allocation:
+class _Allocation:
+    """The twin of `_native.Allocation`."""
+
+    __slots__ = ("id", "name", "shape", "dtype", "buffer", "core", "_where", "address", "manual", "first", "last", "written",
+                 "partitions", "partition_bytes")  # fmt: skip
+
+    def __init__(
+        self,
+        id: int,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: DType,
+        buffer: MemoryRegion,
+        core: int,
+        site: Site | tuple[CodeType, int] | None,
+        address: tuple[int, int] | None = None,
+        manual: bool = False,
+        first: int = -1,
+        last: int = -1,
+        written: bool = False,
+    ) -> None:
+        self.id, self.name, self.shape, self.dtype, self.buffer, self.core = id, name, shape, dtype, buffer, core
+        self._where, self.address, self.manual = site, address, manual
+        self.first, self.last, self.written = first, last, written
+        self.partitions = shape[0] if buffer.on_chip else 1
+        self.partition_bytes = prod(shape[1:] if buffer.on_chip else shape) * dtype.itemsize
+
+
+class _Storage:
+    """The twin of `_native.Storage`."""
+
+    __slots__ = ("allocation", "block", "wide", "source", "__weakref__")
+
+    def __init__(self, allocation: Allocation, block: Any, wide: bool = False, source: Any = None) -> None:
+        self.allocation, self.block, self.wide, self.source = allocation, block, wide, source
+
+
+if not TYPE_CHECKING:
+    _Allocation = getattr(native.core(), "Allocation", _Allocation)
+    _Storage = getattr(native.core(), "Storage", _Storage)
+
+
+class Allocation(_Allocation):
     """One tensor of a core: its extent, where it sits, and when it is used.
 
-    `address` is (start partition, byte offset within each partition); None until given by hand or by the allocator.
-    `first` and `last` are the record numbers of the first and last instruction that touches it (-1: none yet);
-    `written` tells whether one wrote to it.
+    `address` is (start partition, byte offset within each partition); None until given by hand (`manual`) or by the
+    allocator. `partitions` times `partition_bytes` is its extent (off chip: one partition). `first` and `last` are the
+    record numbers of the first and last instruction that touches it (-1: none yet); `written` tells whether one wrote to
+    it.
     """
 
-    id: int
-    name: str
-    shape: tuple[int, ...]
-    dtype: DType
-    buffer: MemoryRegion
-    core: int
-    site: Site | None
-    address: tuple[int, int] | None = None
-    manual: bool = False
-    first: int = -1
-    last: int = -1
-    written: bool = False
-    partitions: int = field(init=False)
-    partition_bytes: int = field(init=False)
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        self.partitions = self.shape[0] if self.buffer.on_chip else 1
-        free = prod(self.shape[1:]) if self.buffer.on_chip else prod(self.shape)
-        self.partition_bytes = free * self.dtype.itemsize
+    @property
+    def site(self) -> Site | None:
+        """Where in the user's code it was allocated. May be given as a recorded (code, line) pair."""
+        return self._where if self._where is None or isinstance(self._where, Site) else site_of(self._where)
 
     @property
     def nbytes(self) -> int:
@@ -52,16 +86,11 @@ class Allocation:
         return f"{self.name or 'tensor'} {list(self.shape)} {self.dtype.name} {self.buffer.value}{where}"
 
 
-@dataclass(slots=True, weakref_slot=True, eq=False)
-class Storage:
+class Storage(_Storage):
     """An allocation together with its data.
 
-    `block` holds the bytes and their shadow (see `execute.block`); None where shapes alone are recorded.
-    `wide` tells that low-precision floats are kept as float32 (`NKI_PRECISE_FP=0`).
+    `block` holds the bytes and their shadow (see `execute.block`); None where shapes alone are recorded. `wide` tells that
+    low-precision floats are kept as float32 (`NKI_PRECISE_FP=0`). `source` is the kernel argument that it holds, or None.
     """
 
-    allocation: Allocation
-    block: Any
-    wide: bool = False
-    source: Any = None
-    """The caller's own array when this is a kernel argument (so that it can be handed back or updated)."""
+    __slots__ = ()

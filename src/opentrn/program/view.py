@@ -93,8 +93,9 @@ class View(_Layout):
     @classmethod
     def whole(cls, storage: Storage) -> Self:
         """The view of everything in `storage`."""
-        shape = storage.allocation.shape
-        return cls._make(storage, shape, contiguous(shape), 0, storage.allocation.dtype.name)
+        made = cls.__new__(cls)
+        made._fill_whole(storage)
+        return made
 
     # ---------------------------------------------------------------- facts
     @property

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from sys import _getframe
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -24,10 +25,10 @@ __all__ = [
 
 
 def _region(buffer: Any) -> MemoryRegion:
-    if buffer is None:
-        return MemoryRegion.sbuf
     if isinstance(buffer, MemoryRegion):
         return buffer
+    if buffer is None:
+        return MemoryRegion.sbuf
     named = _NAMES.get(buffer) if isinstance(buffer, str) else None
     if named is None:
         raise LaunchError(
@@ -44,14 +45,23 @@ _NAMES = {"hbm": MemoryRegion.private_hbm} | {region.value: region for region in
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
-    sizes = (shape,) if hasattr(shape, "__index__") else tuple(shape)
+    sizes = shape if type(shape) is tuple else (shape,) if hasattr(shape, "__index__") else tuple(shape)
+    for n in sizes:
+        if type(n) is not int:
+            return _shape(_plain(sizes))
+        if n < 1:
+            break
+    else:
+        if sizes:
+            return sizes
+    raise ViewError("tensor shape", site=user_site(2), got=str(sizes), expected="one or more positive sizes")
+
+
+def _plain(sizes: tuple[Any, ...]) -> tuple[int, ...]:
     try:
-        made = tuple(int(n.__index__()) for n in sizes)
+        return tuple(int(n.__index__()) for n in sizes)
     except AttributeError:
         raise ViewError("tensor shape", site=user_site(2), got=str(sizes), expected="compile-time integers") from None
-    if not made or any(n < 1 for n in made):
-        raise ViewError("tensor shape", site=user_site(2), got=str(made), expected="one or more positive sizes")
-    return made
 
 
 class _Allocating(type):
@@ -77,20 +87,20 @@ class ndarray(metaclass=_Allocating):
     ) -> NkiTensor:
         core = active("nl.ndarray").state
         sizes, region, kind = _shape(shape), _region(buffer), dtype_of(dtype)
-        _check_partitions(sizes, region, core.chip.memory.partitions)
-        storage = core.new_tensor(sizes, kind, region, name or "", _place(address, region), user_site())
-        return NkiTensor.whole(storage)
+        if region.on_chip and sizes[0] > core.chip.memory.partitions:
+            _refuse_partitions(sizes, region, core.chip.memory.partitions)
+        place = core.recorder.place(_getframe(1))
+        return NkiTensor.whole(core.new_tensor(sizes, kind, region, name or "", _place(address, region), place))
 
 
-def _check_partitions(sizes: tuple[int, ...], region: MemoryRegion, partitions: int) -> None:
-    if region.on_chip and sizes[0] > partitions:
-        raise ViewError(
-            f"nl.ndarray in {region.value}",
-            site=user_site(2),
-            got=f"{sizes[0]} partitions of shape {sizes}",
-            expected=f"at most {partitions} (the first dimension is the partition)",
-            hint="tile the first dimension",
-        )
+def _refuse_partitions(sizes: tuple[int, ...], region: MemoryRegion, partitions: int) -> NoReturn:
+    raise ViewError(
+        f"nl.ndarray in {region.value}",
+        site=user_site(2),
+        got=f"{sizes[0]} partitions of shape {sizes}",
+        expected=f"at most {partitions} (the first dimension is the partition)",
+        hint="tile the first dimension",
+    )
 
 
 def _place(address: Any, region: MemoryRegion) -> tuple[int, int] | None:
