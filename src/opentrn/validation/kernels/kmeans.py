@@ -54,7 +54,7 @@ def _improve(best: Any, index: Any, products: Any, chunk: tuple[Any, int]) -> No
     nisa.max8(dst=top, src=score)
     nisa.nc_find_index8(dst=where, data=score, vals=top)
     here, better = sbuf((ROWS, 1), nl.int32), sbuf((ROWS, 1), nl.uint8)
-    nisa.tensor_scalar(dst=here, data=where[:, 0:1], op0=nl.add, operand0=first, engine=GPSIMD)
+    nisa.tensor_scalar(dst=here, data=where[:, 0:1], op0=nl.add, operand0=first, engine=VECTOR)
     nisa.tensor_tensor(dst=better, data1=top[:, 0:1], data2=best, op=nl.greater, engine=GPSIMD)
     nisa.tensor_copy_predicated(dst=index, src=here, predicate=better)
     nisa.tensor_tensor(dst=best, data1=top[:, 0:1], data2=best, op=nl.maximum, engine=GPSIMD)
