@@ -1,9 +1,10 @@
 """Causal flash attention in NKI: softmax(Q K^T / sqrt(d)) V for each head, without ever holding a full row of scores.
 
-Run it anywhere:  opentrn run examples/attention.py
+Run it anywhere:  opentrn run examples/attention.py [SEQUENCE]
 """
 
 import math
+import sys
 
 import nki.isa as nisa
 import nki.language as nl
@@ -116,11 +117,12 @@ def attention(q, k, v):
 
 
 if __name__ == "__main__":
+    length = int(sys.argv[1]) if sys.argv[1:] else 512
     rng = np.random.default_rng(0)
-    q, k, v = (rng.standard_normal((2, 512, 64)).astype(nl.bfloat16) for _ in range(3))
+    q, k, v = (rng.standard_normal((2, length, 64)).astype(nl.bfloat16) for _ in range(3))
     got = attention(q, k, v).astype(np.float32)
     scores = np.einsum("hqd,hkd->hqk", q.astype(np.float32), k.astype(np.float32)) / math.sqrt(64)
-    scores[:, np.triu(np.ones((512, 512), bool), 1)] = -np.inf
+    scores[:, np.triu(np.ones((length, length), bool), 1)] = -np.inf
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     want = weights / weights.sum(-1, keepdims=True) @ v.astype(np.float32)
     print(f"causal attention {q.shape} {q.dtype}: largest error against float32 {np.abs(got - want).max():.4f}")

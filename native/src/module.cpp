@@ -16,6 +16,13 @@
 #include "storage.hpp"
 #include "view.hpp"
 
+namespace opentrn::timing {
+void bind(nanobind::module_& m);
+}
+namespace opentrn::profile {
+void bind(nanobind::module_& m);
+}
+
 namespace nb = nanobind;
 using namespace nb::literals;
 using namespace opentrn;
@@ -168,5 +175,7 @@ NB_MODULE(_native, m) {
             return levels;
         },
         "The levels this processor can run, best first.");
+    timing::bind(m);
+    profile::bind(m);
     m.def("version", [] { return OPENTRN_VERSION; }, "The version this module was built from.");
 }

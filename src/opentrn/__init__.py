@@ -7,11 +7,11 @@ from typing import Any
 
 from opentrn.install import install
 
-__all__ = ["ShapeDtype", "__version__", "errors", "install", "nki", "run"]
+__all__ = ["ShapeDtype", "__version__", "errors", "install", "nki", "profile", "run"]
 __version__ = "0.1.0"
 
 _HOME = {"run": "opentrn.nki.kernel", "ShapeDtype": "opentrn.nki.arrays"}
-_MODULES = ("nki", "errors")
+_MODULES = ("nki", "errors", "profile")
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ __all__ = [
     "AddressError",
     "CapacityError",
     "DTypeError",
+    "FileError",
     "InstallError",
     "KernelError",
     "LaunchError",
@@ -69,8 +70,12 @@ class MachineError(OpentrnError, LookupError):
     """A chip, or a number of a chip, that no public source gives."""
 
 
+class FileError(OpentrnError, OSError):
+    """A file that cannot be read or written, or that is not what its name says."""
+
+
 class InstallError(OpentrnError, ImportError):
-    """`import nki` cannot be pointed at opentrn (another nki is there)."""
+    """`import nki` cannot be pointed at opentrn (another nki is there), or a package that an extra brings is missing."""
 
 
 class LaunchError(OpentrnError, TypeError):

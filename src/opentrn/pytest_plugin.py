@@ -1,15 +1,18 @@
 """The pytest plugin: `pytest --opentrn` makes `import nki` in test files mean opentrn.
 
+The fixture `trn_profile` is `opentrn.profile`: ``assert trn_profile(kernel)(a, b).latency_us < 50``.
+
 Without the option nothing else of opentrn is imported: pytest loads this file in every project of the environment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from typing import Any
 
 import pytest
 
-__all__ = ["pytest_addoption", "pytest_configure", "pytest_runtest_makereport", "pytest_unconfigure"]
+__all__ = ["pytest_addoption", "pytest_configure", "pytest_runtest_makereport", "pytest_unconfigure", "trn_profile"]
 
 
 def _asked(config: pytest.Config) -> bool:
@@ -40,6 +43,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     from opentrn.install import uninstall
 
     uninstall()
+
+
+@pytest.fixture(scope="session")
+def trn_profile() -> Callable[..., Any]:
+    """`opentrn.profile`: how long a kernel takes on the chip, and why (also without --opentrn)."""
+    from opentrn.nki.profile import profile
+
+    return profile
 
 
 @pytest.hookimpl(wrapper=True)

@@ -183,7 +183,7 @@ def test_what_needs_values_says_so(body):
 
 def test_the_form_of_a_tensor_can_be_shown():
     def kernel(x):
-        assert repr(x) == "NkiTensor[4, 8] float32 private_hbm"
+        assert repr(x) == "NkiTensor[4, 8] float32 shared_hbm"
         return doubled(x)
 
     shapes_only(kernel, ShapeDtype((4, 8), "float32"))

@@ -11,6 +11,14 @@ import opentrn
 import opentrn.nki.isa as nisa
 from opentrn.isa.spec import Cost
 
+STATIC = 60
+"""Cycles that an instruction holds VectorE or ScalarE beyond its elements (cost.access_static_cycles)."""
+
+
+def vector_ns(cycles: float) -> float:
+    """ns that an instruction of `cycles` of streaming holds VectorE at 0.96 GHz."""
+    return (STATIC + cycles) / 0.96
+
 
 def price(name: str, target: str = "trn2", **case: Any) -> Cost:
     """The cost of ``nisa.<name>(**case)``."""

@@ -34,9 +34,9 @@ def test_page_has_one_row_per_name_and_a_dash_where_nothing_is_published():
 def test_page_tells_value_unit_tier_and_source():
     found = rows()
     assert found["memory.sbuf_usable_bytes_per_partition"][:5] == ["180,224", "212,984", "245,752", "byte", "code"]
-    assert found["cost.scalar.act_table_load_ns"][:5] == ["-", "1,283", "-", "ns", "measured"]
+    assert found["cost.dma.hwdge_sync_first_ns"][:5] == ["-", "514", "-", "ns", "figure"]
     assert found["features.mx_matmul"][:3] == ["no", "no", "yes"]
-    assert found["cost.vector.fixed_ns"][4] == "trn1, trn3: derived<br>trn2: fitted"
+    assert found["cost.vector.drain_ns"][4] == "trn1: derived<br>trn2: fitted<br>trn3: inferred"
     assert "KLR" in found["memory.sbuf_usable_bytes_per_partition"][5]
 
 

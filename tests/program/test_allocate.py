@@ -14,7 +14,7 @@ import opentrn.nki.language as nl
 from opentrn.errors import CapacityError, Site
 from opentrn.isa.enums import MemoryRegion
 from opentrn.numerics.dtypes import DTYPES
-from opentrn.program.allocate import allocate
+from opentrn.program.allocate import allocate, spread
 from opentrn.program.storage import Allocation
 
 SBUF, PSUM = MemoryRegion.sbuf, MemoryRegion.psum
@@ -223,3 +223,65 @@ def test_the_same_lives_give_the_same_addresses(lives):
     rows = [(p, n, first, first + length) for p, n, first, length in lives]
     once, again = place(*rows)[0], place(*rows)[0]
     assert [t.address for t in once] == [t.address for t in again]
+
+
+# -------------------------------------------------------------------- spread
+def test_spread_lets_the_next_tile_be_filled_while_the_last_is_in_use():
+    rows = [(128, 1024, n, n) for n in range(6)]
+    made, memory = place(*rows, capacity=4096)
+    assert {t.address for t in made} == {(0, 0)}  # packed: one buffer
+    spread(memory)
+    assert [t.address for t in made] == [(0, 0), (0, 1024), (0, 2048), (0, 3072), (0, 0), (0, 1024)]
+    assert memory.peak == 1024  # what the kernel needs stays what it is
+
+
+def test_spread_goes_through_the_banks_of_psum():
+    made, memory = place(*[(128, 2048, n, n) for n in range(5)], capacity=4 * BANK, region=PSUM, bank=BANK)
+    spread(memory, BANK)
+    assert [t.address for t in made] == [(0, 0), (0, 2048), (0, 4096), (0, 6144), (0, 0)]
+
+
+def test_spread_starts_a_tensor_that_would_cross_a_bank_on_the_next_one():
+    made, memory = place((128, 1200, 0, 0), (128, 1200, 1, 1), capacity=4 * BANK, region=PSUM, bank=BANK)
+    spread(memory, BANK)
+    assert [t.address for t in made] == [(0, 0), (0, 2048)]
+
+
+def test_spread_leaves_manual_addresses_alone():
+    made, memory = place((128, 1024, 0, 9, (0, 0)), (128, 1024, 1, 1), (128, 1024, 2, 2), capacity=3072)
+    spread(memory)
+    assert made[0].address == (0, 0)
+    assert all(t.address != (0, 0) for t in made[1:])
+
+
+def test_where_tensors_fit_only_packed_they_stay_packed():
+    # spread, the third one would sit in the middle and leave no room for the last
+    rows = [(128, 1024, 0, 9), (128, 1024, 1, 1), (128, 1024, 2, 9), (128, 2048, 3, 3)]
+    made, memory = place(*rows, capacity=4096)
+    packed = [t.address for t in made]
+    spread(memory)
+    assert [t.address for t in made] == packed == [(0, 0), (0, 1024), (0, 1024), (0, 2048)]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([16, 32, 64, 128]), st.integers(1, 900), st.integers(0, 30), st.integers(0, 6)),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_spread_tensors_that_live_together_lie_apart(rows):
+    made, memory = place(*[(p, n, first, first + more) for p, n, first, more in rows])
+    spread(memory)
+    _assert_apart(made)
+
+
+def _assert_apart(made):
+    for n, a in enumerate(made):
+        for b in made[:n]:
+            if a.first <= b.last and b.first <= a.last:
+                (pa, ba), (pb, bb) = a.address, b.address
+                columns = ba < bb + b.partition_bytes and bb < ba + a.partition_bytes
+                rows = pa < pb + b.partitions and pb < pa + a.partitions
+                assert not (columns and rows), (a, a.address, b, b.address)

@@ -15,10 +15,13 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="opentrn docs", description=__doc__)
     parser.add_argument("path", nargs="?", type=Path, default=Path("docs"), help="the folder (default: docs)")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a page is not up to date")
+    parser.add_argument("--outputs", action="store_true", help="also run the commands whose output the pages show")
     given = parser.parse_args(argv)
     from opentrn import docs
+    from opentrn.docs.outputs import refresh
 
     changed = docs.write(given.path, check=given.check)
+    changed += refresh(given.path, check=given.check) if given.outputs else []
     for page in changed:
         print(f"{'stale' if given.check else 'written'}: {page}", file=sys.stderr if given.check else sys.stdout)
     return 1 if given.check and changed else 0

@@ -78,6 +78,7 @@ def facts() -> dict[str, tuple[str, str]]:
         "jax": _package("jax", "jax"),
         "rich": _package("rich", "cli"),
         "matplotlib": _package("matplotlib", "viz"),
+        "pyarrow": _package("pyarrow", "parquet"),
     }
 
 

@@ -17,12 +17,13 @@ from opentrn.cli.user_frames import keep_user_frames, skip_to
 from opentrn.errors import MachineError, OpentrnError
 from opentrn.install import install
 
-__all__ = ["main"]
+__all__ = ["chip_name", "execute", "main"]
 
 _TARGET_VARIABLE = "NEURON_PLATFORM_TARGET_OVERRIDE"
 
 
-def _chip(name: str) -> str:
+def chip_name(name: str) -> str:
+    """The chip that `name` is a spelling of; argparse makes a usage error of any other."""
     # Imported here: this reaches numpy, and most runs name no chip.
     from opentrn.machine.chip import load_chip
 
@@ -36,7 +37,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="opentrn run", description=(__doc__ or "").replace("\n\n", ". ", 1))
     parser.add_argument("--shadow", action="store_true", help="take the name nki even where another nki is installed")
     parser.add_argument(
-        "--target", metavar="NAME", type=_chip, help=f"the chip, such as trn2; the same as setting {_TARGET_VARIABLE}"
+        "--target",
+        metavar="NAME",
+        type=chip_name,
+        help=f"the chip, such as trn2; the same as setting {_TARGET_VARIABLE}",
     )
     parser.add_argument("script", help="the Python file to run")
     parser.add_argument("args", nargs=argparse.REMAINDER, help="the script's own arguments")
@@ -57,6 +61,20 @@ def _report(error: BaseException, script: str) -> None:
     traceback.print_exception(error)
 
 
+def execute(script: str, args: Sequence[str], *, target: str | None = None, shadow: bool = False) -> int:
+    """Runs a script as `__main__` of this process; 0, or 1 when it raised, with the traceback printed."""
+    if target is not None:
+        os.environ[_TARGET_VARIABLE] = target
+    _become(Path(script), args)
+    install(shadow=shadow)
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except Exception as error:
+        _report(error, script)
+        return 1
+    return 0
+
+
 def main(argv: Sequence[str]) -> int:
     """Runs the script and returns 0, or 1 when it raised; its own SystemExit passes through."""
     given = _parser().parse_args(argv)
@@ -64,13 +82,4 @@ def main(argv: Sequence[str]) -> int:
     if not script.is_file():
         print(f"opentrn run: no such script: {script}", file=sys.stderr)
         return 2
-    if given.target is not None:
-        os.environ[_TARGET_VARIABLE] = given.target
-    _become(script, given.args)
-    install(shadow=given.shadow)
-    try:
-        runpy.run_path(str(script), run_name="__main__")
-    except Exception as error:
-        _report(error, str(script))
-        return 1
-    return 0
+    return execute(str(script), given.args, target=given.target, shadow=given.shadow)

@@ -19,8 +19,10 @@ from opentrn.demo.text import activations
 from opentrn.errors import LaunchError
 from opentrn.install import install
 from opentrn.isa.enums import MemoryRegion
-from opentrn.nki.kernel import run
 from opentrn.nki.launch import Report
+from opentrn.nki.profile import profile
+from opentrn.profile.report import ProfileReport
+from opentrn.profile.text import bar, engine_lines, spoken
 from opentrn.program import native
 from opentrn.program.allocate import MemoryMap
 
@@ -70,21 +72,16 @@ def run_job(heads: int, length: int, d: int) -> dict[str, Any]:
     wide = activations(heads, length, d)
     q, k, v = (x.astype(ml_dtypes.bfloat16) for x in wide)
     start = time.perf_counter()
-    report = run(kernel, target="trn2")(q, k, v)
+    timed = profile(kernel, target="trn2")(q, k, v)
     seconds = time.perf_counter() - start
-    got = report.results.astype(np.float32)
+    got = timed.results.astype(np.float32)
     narrow = [x.astype(np.float32) for x in (q, k, v)]
     return {
         "shape": list(q.shape), "dtype": str(q.dtype), "seconds": seconds, "native": native.available(),
         "against_float32": _errors(got, reference(*wide, rounded=False)),
         "against_bfloat16": _errors(got, reference(*narrow, rounded=True)),
-        "report": report,
+        "report": timed.launch, "profile": timed,
     }  # fmt: skip
-
-
-def _bar(share: float, width: int = 40) -> str:
-    filled = round(share * width)
-    return "#" * filled + "." * (width - filled)
 
 
 def _timeline(memory: MemoryMap, columns: int = 64) -> str:
@@ -99,7 +96,7 @@ def _timeline(memory: MemoryMap, columns: int = 64) -> str:
 def _show_memory(memory: MemoryMap) -> list[str]:
     name = memory.region.value.upper()
     lines = [
-        f"  {name:<5} [{_bar(memory.peak / memory.capacity)}] {memory.peak:>9,} of {memory.capacity:,} B per partition"
+        f"  {name:<5} [{bar(memory.peak / memory.capacity, 40)}] {memory.peak:>9,} of {memory.capacity:,} B per partition"
         f" ({memory.peak / memory.capacity:.0%})",
         f"        over the program: |{_timeline(memory)}|",
     ]
@@ -109,6 +106,17 @@ def _show_memory(memory: MemoryMap) -> list[str]:
         if t.site
     ]
     return lines
+
+
+def _show_time(timed: ProfileReport) -> list[str]:
+    low, high = timed.latency_band_us
+    return [
+        f"  on the chip it takes {spoken(timed.latency_us)} ({spoken(low)} to {spoken(high)} by the provenance of the numbers);",
+        f"  {timed.verdict}",
+        "",
+        *engine_lines(timed),
+        "  `opentrn profile examples/attention.py` tells why",
+    ]
 
 
 def _show(job: dict[str, Any]) -> str:
@@ -123,8 +131,9 @@ def _show(job: dict[str, Any]) -> str:
         f"  {report.instruction_count:,} instructions, by engine:",
     ]
     top = max(report.engines.values())
-    lines += [f"    {engine:<7} {n:>7,}  {_bar(n / top, 30)}" for engine, n in report.engines.most_common()]
+    lines += [f"    {engine:<7} {n:>7,}  {bar(n / top, 30)}" for engine, n in report.engines.most_common()]
     lines += ["    " + ", ".join(f"{name} {n:,}" for name, n in report.instructions.most_common(8))]
+    lines += ["", *_show_time(job["profile"])]
     lines += ["", "  memory high-water marks (core 0), the largest tensors at that moment below:"]
     for region in (MemoryRegion.sbuf, MemoryRegion.psum):
         lines += _show_memory(report.memory[0][region])
@@ -143,9 +152,13 @@ def main(argv: Sequence[str]) -> int:
     given = parser.parse_args(argv)
     job = run_job(given.heads, given.sequence, given.head_size)
     if given.json:
-        report = job.pop("report")
+        report, timed = job.pop("report"), job.pop("profile")
         peaks = {m.value: memory.peak for m, memory in report.memory[0].items()}
-        print(json.dumps({**job, "engines": report.engines, "instructions": report.instructions, "peak_bytes": peaks}))
+        print(json.dumps({
+            **job, "engines": report.engines, "instructions": report.instructions, "peak_bytes": peaks,
+            "latency_us": timed.latency_us, "latency_band_us": timed.latency_band_us, "verdict": timed.verdict,
+            "utilisation": {name: engine.utilisation for name, engine in timed.engines.items()},
+        }))  # fmt: skip
     else:
         print(_show(job))
     # bfloat16 keeps 8 bits: 2**-8 relative error per rounding, and three roundings lie between input and output

@@ -18,7 +18,7 @@ from opentrn.execute.tile import Tile
 from opentrn.isa.enums import MemoryRegion, engine
 from opentrn.numerics.dtypes import DType
 from opentrn.program import native
-from opentrn.program.allocate import MemoryMap, allocate
+from opentrn.program.allocate import MemoryMap, allocate, spread
 from opentrn.program.capture import new_capture, trace_of
 from opentrn.program.recorder import Place, Record, Recorder, Steps
 from opentrn.program.site import site_of, user_site
@@ -187,12 +187,14 @@ class Core:
             )
 
     def place(self) -> None:
-        """Give every on-chip tensor its address and note the high-water marks (`maps`)."""
+        """Give every on-chip tensor its address (for timing: one that lets tiles be filled ahead); note the high-water marks."""
         for region, bank in ((MemoryRegion.sbuf, None), (MemoryRegion.psum, self.chip.memory.psum_bank_bytes)):
             manual = any(a.manual for a in self.allocations if a.buffer is region)
             facts = self.chip.memory
             limit = facts.sbuf_bytes_per_partition if manual and region is MemoryRegion.sbuf else self.capacity(region)
             self.maps[region] = allocate(self.allocations, region, limit, bank)
+            if self.mode.trace:
+                spread(self.maps[region], bank)
 
     # ---------------------------------------------------------------- execution
     def flush(self) -> None:

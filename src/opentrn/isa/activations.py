@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from opentrn.isa.accumulators import accumulate
-from opentrn.isa.costs import in_psum, scalar_cost
+from opentrn.isa.costs import cycles_ns, in_psum, scalar_cost, scalar_tensors, tiers_of
 from opentrn.isa.meanings import value
 from opentrn.isa.spec import Cost, Use
 from opentrn.numerics.casts import to_f32
 from opentrn.numerics.dtypes import DType
 
-__all__ = ["DIFFERS", "activation_cost", "applied", "scaled", "write_with_sum"]
+__all__ = ["DIFFERS", "activation_cost", "applied", "scaled", "table_of", "write_with_sum"]
 
 TABLE_FROM = 1 << 14
 """Elements from which a table of all 16-bit inputs pays."""
@@ -71,18 +72,40 @@ def write_with_sum(use: Use, result: np.ndarray) -> None:
 
 def activation_cost(use: Use) -> Cost:
     """One pass over the data, and the instruction that reads the registers when there is a ``reduce_res``."""
-    plain = use.op.name in ("copy", "square") and not in_psum(use.data) and "copy_fixed_ns" in use.chip.cost.scalar
-    base = scalar_cost(use, use.data.elements, fixed="copy_fixed_ns" if plain else "fixed_ns")
-    if use.reduce_res is None:
-        return base
-    issue, tier = _read(use.chip)
-    return Cost(base.engine, base.busy_ns + issue, base.latency_ns, (*base.tiers, tier))
+    # every function but copy has a bias, of the compiler's where the kernel gives none (voyager-compiler's bases)
+    own_bias = use.op.name != "copy" and "bias" in use.values and not hasattr(use.bias, "dtype")
+    broadcast = scalar_tensors(use) + own_bias
+    base = scalar_cost(use, use.data, _rate(use), broadcast)
+    tiers = (*base.tiers, *tiers_of(use, "scalar.act_table_load_ns", "scalar.act_table_groups"))
+    base = replace(base, table=table_of(use.op.name, use.chip), tiers=tiers)
+    return base if use.reduce_res is None else _read(use, base)
 
 
-def _read(chip: Any) -> tuple[float, str]:
-    """(ns, tier) of reading the registers: measured on trn2, documented in cycles on trn1."""
-    table = chip.cost.scalar
+def table_of(function: str, chip: Any) -> str:
+    """The activation table that holds a function: that of its group, or one of its own."""
+    return next((group for group in chip.cost.scalar.act_table_groups if function in group.split()), function)
+
+
+def _rate(use: Use) -> str:
+    """The entry of `cost.scalar` for one element."""
+    if not in_psum(use.data):
+        return "cycles_per_element"
+    rate = "cycles_per_element"
+    if use.op.name == "silu":
+        rate = "cycles_per_element_silu_psum"
+    elif use.op.name != "copy" and use.dst.dtype == "bfloat16":
+        rate = "cycles_per_element_psum_to_bf16"
+    return rate if rate in use.chip.cost.scalar else "cycles_per_element"
+
+
+def _read(use: Use, base: Cost) -> Cost:
+    """`base` and the instruction that reads the registers: measured on trn2, documented in cycles on trn1."""
+    table = use.chip.cost.scalar
     if "read_accumulator_issue_ns" in table:
-        return table.read_accumulator_issue_ns, chip.quantity("cost.scalar.read_accumulator_issue_ns").tier
-    cycles = chip.quantity("cost.scalar.read_accumulator_cycles")
-    return cycles.value / chip.engines.scalar.clock_hz * 1e9, cycles.tier
+        issue, names = table.read_accumulator_issue_ns, ("read_accumulator_issue_ns", "read_accumulator_complete_ns")
+        latency = table.read_accumulator_complete_ns - issue
+    else:
+        issue, names = cycles_ns(use, "scalar", table.read_accumulator_cycles), ("read_accumulator_cycles",)
+        latency = base.latency_ns
+    tiers = (*base.tiers, *tiers_of(use, *(f"scalar.{name}" for name in names)))
+    return replace(base, busy_ns=base.busy_ns + issue, latency_ns=latency, tiers=tiers)

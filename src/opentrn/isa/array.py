@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from opentrn.isa.attributes import integers
+from opentrn.isa.costs import addressed, cycles_ns, tiers_of
 from opentrn.isa.enums import matmul_perf_mode
 from opentrn.isa.spec import Attribute, Broken, Cost, Tile, Use
 from opentrn.numerics.casts import convert, to_f32
@@ -100,11 +102,35 @@ def _rate(use: Use, dtype: str) -> str:
     )
 
 
-def matmul_cost(use: Use, moving: int, dtype: str, speedup: str | None = None) -> Cost:
-    """`moving` rows at the rate of `dtype`, no faster than the start-up; `speedup` names a ratio of `cost.tensor`."""
-    chip, table = use.chip, use.chip.cost.tensor
-    rate = _rate(use, dtype)
-    cycles = max(moving, table.mm_init_cycles) * table[rate] / (table[speedup] if speedup else 1)
-    names = (rate, "mm_init_cycles", "fixed_ns", *((speedup,) if speedup else ()))
-    tiers = tuple(chip.quantity(f"cost.tensor.{name}").tier for name in names)
-    return Cost("tensor", cycles / chip.engines.tensor.clock_hz * 1e9, table.fixed_ns, tiers)
+def matmul_cost(use: Use, columns: int, rows: int, dtype: str, speedup: str | None = None, flops: float = 0.0) -> Cost:
+    """`rows` of moving data at the rate of `dtype` over `columns` of stationary data, no faster than the start-up.
+
+    `speedup` names a ratio of `cost.tensor`. float32 takes two passes, a transpose one. Loading the stationary data hides
+    behind the instruction before it (`Cost.preload_ns`).
+    """
+    table = use.chip.cost.tensor
+    rate, quick = _rate(use, dtype), table[speedup] if speedup else 1
+    passes = table.fp32_passes if dtype == "float32" and speedup != "transpose_fp32_speedup" else 1
+    cycles = max(rows, table.mm_init_cycles) * table[rate] / quick + passes * table.issue_cycles
+    names = [
+        rate,
+        *(["mm_init_cycles"] if rows < table.mm_init_cycles else []),
+        "issue_cycles",
+        "fixed_ns",
+        "load_stationary_speedup",
+        *([speedup] if speedup else []),
+    ]
+    if _half_array(use, dtype):
+        cycles *= table.fp32_half_array_factor
+        names.append("fp32_half_array_factor")
+    preload = columns / table.load_stationary_speedup * table[rate]
+    tiers = tiers_of(use, *(f"tensor.{name}" for name in names))
+    cost = Cost("tensor", cycles_ns(use, "tensor", cycles), table.fixed_ns, tiers, flops=flops, elements=rows)
+    return addressed(use, replace(cost, preload_ns=cycles_ns(use, "tensor", preload)))
+
+
+def _half_array(use: Use, dtype: str) -> bool:
+    """True for float32 products of at most half the array's rows, measured to be twice as slow (cause unknown)."""
+    product = dtype == "float32" and "moving" in use.values and not use.values.get("is_transpose")
+    half = use.chip.limits.gemm_contraction_max // 2
+    return product and use.moving.partitions <= half and "fp32_half_array_factor" in use.chip.cost.tensor

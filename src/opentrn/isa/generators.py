@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from opentrn.isa.costs import gpsimd_cost, vector_cost
+from opentrn.isa.costs import addressed, cycles_ns, gpsimd_cost, inferred, tiers_of, vector_cost
 from opentrn.isa.enums import engine
 from opentrn.isa.spec import Cost, Use
 from opentrn.numerics.rng import WORDS, Lfsr, Xorwow
@@ -61,26 +60,21 @@ def draw(use: Use) -> np.ndarray:
     return drawn
 
 
-def _inferred(cost: Cost) -> Cost:
-    """A cost taken over from another instruction."""
-    return replace(cost, tiers=(*cost.tiers, "inferred"))
-
-
 def state_cost(use: Use, words: int) -> Cost:
     """`words` per lane into or out of a generator; no rate is public, so that of a copy is taken."""
     if use.engine is engine.gpsimd:
-        return _inferred(gpsimd_cost(use, words))
-    return _inferred(vector_cost(use, words, "cycles_per_element_fp32_copy"))
+        return inferred(gpsimd_cost(use, words))
+    return inferred(vector_cost(use, words, "cycles_per_element_fp32_copy"))
 
 
 def random_cost(use: Use) -> Cost:
     """One value for each element of `use.dst`."""
     if use.engine is engine.gpsimd:
-        return _inferred(gpsimd_cost(use, use.dst.elements))
+        return inferred(gpsimd_cost(use, use.dst.elements))
     if use.chip.nc_version < 4:
         # no rate is public for rng itself; dropout, too, draws one value for each element
-        return _inferred(vector_cost(use, use.dst.elements, "cycles_per_element_dropout"))
-    chip, table = use.chip, use.chip.cost.vector
-    ns = use.dst.elements / table.rand2_values_per_cycle / chip.engines.vector.clock_hz * 1e9
-    paths = ("cost.vector.rand2_values_per_cycle", "cost.vector.fixed_ns")
-    return Cost("vector", ns, table.fixed_ns, tuple(chip.quantity(path).tier for path in paths))
+        return inferred(vector_cost(use, use.dst.elements, "cycles_per_element_dropout"))
+    table, elements = use.chip.cost.vector, use.dst.elements
+    cycles = use.chip.cost.access_static_cycles + elements / table.rand2_values_per_cycle
+    tiers = tiers_of(use, "vector.rand2_values_per_cycle", "access_static_cycles", "vector.drain_ns")
+    return addressed(use, Cost("vector", cycles_ns(use, "vector", cycles), table.drain_ns, tiers, elements=elements))

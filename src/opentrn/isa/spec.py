@@ -16,9 +16,27 @@ from typing import Any, Literal, Protocol
 from opentrn.isa.enums import MemoryRegion, engine
 
 __all__ = [
-    "ANY", "HBM", "ON_CHIP", "PSUM", "REGISTRY", "SBUF",
-    "Attribute", "Broken", "Cost", "Instruction", "Native", "Operand", "Provenance", "Rule", "Tile", "Use",
-    "Transfer", "instruction", "into", "of", "scalar_or",
+    "ANY",
+    "HBM",
+    "ON_CHIP",
+    "PSUM",
+    "REGISTRY",
+    "SBUF",
+    "Attribute",
+    "Broken",
+    "Cost",
+    "Instruction",
+    "Native",
+    "Operand",
+    "Provenance",
+    "Rule",
+    "Tile",
+    "Transfer",
+    "Use",
+    "instruction",
+    "into",
+    "of",
+    "scalar_or",
 ]  # fmt: skip
 
 Provenance = Literal["documented", "measured", "inferred"]
@@ -137,6 +155,8 @@ class Transfer:
     bytes_per_ns: float
     first_byte_ns: float
     complete_ns: float
+    stagger_ns: float = 0.0
+    """How much later the last byte is because the engines begin one after another; the queue does not notice."""
     generated: Literal["none", "hwdge", "swdge"] = "none"
     generate_ns: float = 0.0
 

@@ -119,7 +119,7 @@ class _Launch:
         if kind is not None:
             return self._tensor(core, value, lambda: _wrap(value, kind, self.options.wide))
         if isinstance(value, ShapeDtype):
-            storage = core.allocate(value.shape, DTYPES[value.dtype], self._argument_buffer())
+            storage = core.allocate(value.shape, DTYPES[value.dtype], MemoryRegion.shared_hbm)
             return NkiTensor.whole(storage)
         if isinstance(value, (tuple, list)):
             items = [self.argument(core, v) for v in value]
@@ -145,14 +145,11 @@ class _Launch:
             object.__setattr__(made, name, item)
         return made
 
-    def _argument_buffer(self) -> MemoryRegion:
-        return MemoryRegion.shared_hbm if self.lnc > 1 else MemoryRegion.private_hbm
-
     def _tensor(self, core: Core, value: Any, make: Callable[[], _Argument]) -> NkiTensor:
         found = self.arguments.get(id(value))
         if found is None:
             found = self.arguments[id(value)] = make()
-        storage = core.allocate(found.shape, found.dtype, self._argument_buffer(), block=found.block)
+        storage = core.allocate(found.shape, found.dtype, MemoryRegion.shared_hbm, block=found.block)
         storage.source = found
         found.tensors.append(storage.allocation)
         return NkiTensor.whole(storage)

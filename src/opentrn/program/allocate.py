@@ -4,11 +4,16 @@ Model of a compiler's allocator (ours; AWS's is not public): tensors in the orde
 free address, live from the first to the last instruction that touches it. SBUF tensors of at most 32 (64) partitions
 may sit in any quadrant (half), the places that engines can start from (trainium_inferentia2_arch.rst, lines 711-713).
 A PSUM tensor of at most one bank does not cross a bank; a larger one starts on a bank. Manual addresses stay.
+
+`allocate` packs, which tells how much memory a kernel needs. `spread` then moves the tensors as far apart in time as the
+memory allows: each takes the place that has been free for longest, so that the next tile can be filled while the last
+one is still in use (double buffering), as a compiler that wants speed has to do.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -19,7 +24,7 @@ from opentrn.isa.enums import MemoryRegion
 from opentrn.program import native
 from opentrn.program.storage import Allocation
 
-__all__ = ["MemoryMap", "allocate"]
+__all__ = ["MemoryMap", "allocate", "spread"]
 
 GRANULE = 16
 QUADRANTS = 4
@@ -75,6 +80,59 @@ def _place_all(used: list[Allocation], capacity: int, bank: int | None) -> int:
         _fill(occupied, tensor, +1)
         heapq.heappush(ending, (tensor.last, tensor.id, tensor))
     return -1
+
+
+def spread(memory: MemoryMap, bank: int | None = None) -> None:
+    """Give the tensors of an allocated memory other addresses, for the least waiting; manual ones stay.
+
+    Where the tensors do not fit in that way, the packed addresses stay.
+    """
+    packed = [t.address for t in memory.tensors]
+    occupied = np.zeros((QUADRANTS, -(-memory.capacity // GRANULE)), np.int32)
+    for tensor in memory.tensors:
+        if tensor.manual:  # nobody else may ever be there: when it is used again is for its author to say
+            _fill(occupied, tensor, +1)
+    ending: list[tuple[int, int, Allocation]] = []
+    vacated: dict[tuple[int, int], deque[tuple[int, int]]] = {}
+    fresh = 0
+    for tensor in (t for t in memory.tensors if not t.manual):
+        while ending and ending[0][0] < tensor.first:
+            dead = heapq.heappop(ending)[2]
+            _fill(occupied, dead, -1)
+            assert dead.address is not None
+            vacated.setdefault(_size(dead), deque()).append(dead.address)
+        address, fresh = _untouched(occupied, tensor, fresh, bank)
+        tensor.address = address or _oldest(occupied, tensor, vacated) or _place(occupied, tensor, bank)
+        if tensor.address is None:
+            for each, address in zip(memory.tensors, packed, strict=True):
+                each.address = address
+            return
+        _fill(occupied, tensor, +1)
+        heapq.heappush(ending, (tensor.last, tensor.id, tensor))
+
+
+def _untouched(
+    occupied: np.ndarray, tensor: Allocation, fresh: int, bank: int | None
+) -> tuple[tuple[int, int] | None, int]:
+    """(an address in memory that no tensor has had yet, the first byte beyond it); None when there is none left."""
+    start = fresh
+    if bank is not None and start % bank + tensor.partition_bytes > bank:
+        start = -(-start // bank) * bank
+    end = start + -(-tensor.partition_bytes // GRANULE) * GRANULE
+    free = end <= occupied.shape[1] * GRANULE and not occupied[:, start // GRANULE : end // GRANULE].any()
+    return ((0, start), end) if free else (None, fresh)
+
+
+def _oldest(
+    occupied: np.ndarray, tensor: Allocation, vacated: dict[tuple[int, int], deque[tuple[int, int]]]
+) -> tuple[int, int] | None:
+    """The place of the tensor of this size that died first, if nothing has moved in."""
+    places = vacated.get(_size(tensor))
+    while places:
+        tensor.address = places.popleft()
+        if not occupied[_window(tensor)].any():
+            return tensor.address
+    return None
 
 
 def _size(tensor: Allocation) -> tuple[int, int]:

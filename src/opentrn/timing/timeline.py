@@ -17,12 +17,12 @@ __all__ = ["CAUSES", "ENGINES", "Dma", "Operation", "Place", "Semaphores", "Seri
 ENGINES = ("tensor", "vector", "scalar", "gpsimd", "sync")
 """The five sequencers of a core, by the number in `Timeline.engine`."""
 
-CAUSES = ("start", "engine", "semaphore", "dma", "port", "bank", "queue", "weights", "table", "core", "register")
+CAUSES = ("start", "engine", "semaphore", "dma", "port", "bank", "weights", "table", "core", "register")
 """Why an instruction did not start earlier, by the number in `Timeline.cause`.
 
 start: nothing, it is the first of its engine. engine: the instruction before it on the same engine. semaphore: a result
 of another engine. dma: data that a DMA brings or takes away. port: VectorE and GpSimd share a port. bank: another engine
-uses the same PSUM bank. queue: the DMA queue was full. weights: LoadStationary was not hidden. table: an activation
+uses the same PSUM bank. weights: LoadStationary was not hidden. table: an activation
 table had to be loaded. core: the other core (barrier, sendrecv). register: a run-time address had to be read.
 """
 

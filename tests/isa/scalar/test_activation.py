@@ -309,10 +309,14 @@ def test_native_is_exact_where_float32_is(name, target):
 
 def test_the_cost_counts_the_reading_of_the_registers():
     class Plain:
-        elements, buffer = 512, None
+        elements, buffer, dtype, dynamic = 512, None, "float32", None
 
     def cost(chip, result):
-        values = {"op": ACTIVATIONS["exp"], "data": Plain, "reduce_res": result}
+        values = dict.fromkeys(("dst", "bias", "scale")) | {
+            "op": ACTIVATIONS["exp"],
+            "data": Plain,
+            "reduce_res": result,
+        }
         return activation_cost(Use(REGISTRY["activation"], values, load_chip(chip)))
 
     for chip, extra in (("trn2", 185.0), ("trn1", 64 / 1.4)):

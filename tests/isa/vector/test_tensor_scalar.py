@@ -11,7 +11,7 @@ from gathered import through
 from harness import Operand, bits, call, cast, native_equals_meaning, out, psum, refused, result, sbuf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prices import price
+from prices import STATIC, price, vector_ns
 from scalars import BINARY, DTYPES, INTEGERS, UNARY, rounded, same, sample, seen, single
 from windows import KINDS, window
 
@@ -424,13 +424,13 @@ def test_the_cost_on_each_engine():
     wide = np.ones((128, 512), np.float32)
     case = {**CASE, "dst": out((128, 512)), "data": sbuf(wide)}
     half = {**case, "dst": out((128, 512), "bfloat16"), "data": sbuf(cast(wide, "bfloat16"))}
-    assert price(NAME, **case).busy_ns == pytest.approx(256 / 0.96)
-    assert price(NAME, **case, op1=nl.add, operand1=1.0).busy_ns == pytest.approx(
-        256 / 0.96
-    )  # one or two cost the same
-    assert price(NAME, **half).busy_ns == pytest.approx(128 / 0.96)
-    assert price(NAME, **{**case, "data": psum(wide)}).busy_ns == pytest.approx(512 / 0.96)
-    assert price(NAME, **case, engine=SCALAR).busy_ns == pytest.approx(512 / 1.2)
+    assert price(NAME, **case).busy_ns == pytest.approx(vector_ns(256))
+    assert price(NAME, **case, op1=nl.add, operand1=1.0).busy_ns == pytest.approx(vector_ns(256))  # two cost the same
+    column = price(NAME, **{**case, "operand0": sbuf(wide[:, :1])})
+    assert column.busy_ns == pytest.approx(vector_ns(256 + 64))  # the column is read first
+    assert price(NAME, **half).busy_ns == pytest.approx(vector_ns(128))
+    assert price(NAME, **{**case, "data": psum(wide)}).busy_ns == pytest.approx(vector_ns(512))
+    assert price(NAME, **case, engine=SCALAR).busy_ns == pytest.approx((STATIC + 512) / 1.2 + 31)
     root = price(NAME, **{**case, "op0": nl.rsqrt, "operand0": 0.0})
     power = price(NAME, **{**case, "op0": nl.power})
     assert root.busy_ns - power.busy_ns == pytest.approx(3 * 512 / 1.2)  # rsqrt: four times slower than ScalarE

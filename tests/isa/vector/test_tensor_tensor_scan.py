@@ -14,7 +14,6 @@ from windows import KINDS, window
 import opentrn
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
-from opentrn.machine.chip import load_chip
 
 RNG = np.random.default_rng(4)
 X, Y = (RNG.uniform(0.5, 1.5, (4, 7)).astype(np.float32) for _ in range(2))
@@ -223,6 +222,6 @@ def test_native_equals_meaning_for_every_dtype_view_and_size(drawn):
 
 def test_a_tile_as_initial_costs_more():
     number, tile = (price("tensor_tensor_scan", **{**CASE, "initial": i}) for i in (0.0, sbuf(X[:, :1])))
-    assert tile.latency_ns - number.latency_ns == load_chip("trn2").cost.vector.scan_tensor_seed_ns > 0
-    assert tile.busy_ns == number.busy_ns
+    assert tile.busy_ns - number.busy_ns == pytest.approx(64 / 0.96)  # a tile is read first (measured: 60 ns)
+    assert tile.latency_ns == number.latency_ns
     assert price("tensor_tensor_scan", target="trn1", **{**CASE, "initial": sbuf(X[:, :1])}).busy_ns > 0

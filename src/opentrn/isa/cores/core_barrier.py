@@ -8,6 +8,7 @@ from typing import Any
 from opentrn.errors import KernelError
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
+from opentrn.isa.costs import tiers_of
 from opentrn.isa.spec import ANY, Attribute, Broken, Cost, Use, instruction, of
 
 
@@ -53,8 +54,10 @@ def _(use: Use) -> None:
 
 @core_barrier.cost
 def _(use: Use) -> Cost:
-    chip = use.chip
-    return Cost(use.engine.name, chip.cost.core_barrier_ns, 0.0, (chip.quantity("cost.core_barrier_ns").tier,))
+    alone = len(use.cores) == 1
+    name = "semaphore_ns" if alone else "core_barrier_ns"
+    meets = None if alone else "core_barrier"
+    return Cost(use.engine.name, use.chip.cost[name], tiers=tiers_of(use, name), meets=meets)
 
 
 core_barrier.differ(

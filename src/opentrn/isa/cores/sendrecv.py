@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 from opentrn.errors import KernelError
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
+from opentrn.isa.costs import tiers_of
 from opentrn.isa.rules import same_dtype, same_tile
 from opentrn.isa.spec import SBUF, Broken, Cost, Use, instruction, into, of
+from opentrn.isa.transfers import dma_cost, pieces
 
 
 @instruction(
@@ -89,8 +92,15 @@ def _(use: Use) -> None:
 
 @sendrecv.cost
 def _(use: Use) -> Cost:
-    chip = use.chip
-    return Cost(use.engine.name, chip.cost.sendrecv_ns, 0.0, (chip.quantity("cost.sendrecv_ns").tier,))
+    # measured as a whole for a small tile: what a plain transfer would need before its first byte is in there
+    base = dma_cost(use, use.dst, (use.src,), pieces(use, use.dst, use.src))
+    assert base.transfer is not None
+    first = use.chip.cost.sendrecv_ns - base.transfer.complete_ns
+    later = first - base.transfer.first_byte_ns
+    move = replace(base.transfer, first_byte_ns=first)
+    tiers = (*base.tiers, *tiers_of(use, "sendrecv_ns"))
+    meets = f"sendrecv {use.pipe_id}"
+    return replace(base, latency_ns=base.latency_ns + later, transfer=move, meets=meets, tiers=tiers)
 
 
 sendrecv.differ(

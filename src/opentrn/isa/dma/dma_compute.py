@@ -10,8 +10,8 @@ import numpy as np
 
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
-from opentrn.isa.costs import dma_cost
 from opentrn.isa.spec import HBM, SBUF, Attribute, Broken, Cost, Use, instruction, into, of
+from opentrn.isa.transfers import dma_cost, pieces
 from opentrn.numerics.casts import from_f32, to_f32
 
 
@@ -128,10 +128,9 @@ def _(use: Use) -> None:
 
 @dma_compute.cost
 def _(use: Use) -> Cost:
-    nbytes = sum(s.size * s.dt.itemsize for s in use.srcs)
-    base = dma_cost(use, nbytes, max(1, sum(s.size // s.shape[-1] for s in use.srcs)))
-    rate = use.chip.cost.dma.compute_rate
-    return Cost(base.engine, base.busy_ns, base.latency_ns / rate, (*base.tiers, "documented"))
+    into_sbuf = not use.dst.buffer.is_hbm and "sbuf_accumulate_rate" in use.chip.cost.dma
+    rate = "sbuf_accumulate_rate" if into_sbuf else "compute_rate"
+    return dma_cost(use, use.dst, tuple(use.srcs), sum(pieces(use, use.dst, s) for s in use.srcs), rate)
 
 
 dma_compute.differ(

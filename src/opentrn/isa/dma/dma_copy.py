@@ -9,8 +9,8 @@ import numpy as np
 
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
-from opentrn.isa.costs import dma_cost
 from opentrn.isa.spec import HBM, SBUF, Broken, Cost, Native, Use, instruction, into, of
+from opentrn.isa.transfers import dma_cost, pieces
 from opentrn.numerics.casts import convert
 
 
@@ -116,11 +116,7 @@ def _(use: Use) -> Native | None:
 
 @dma_copy.cost
 def _(use: Use) -> Cost:
-    side: Any = use.src if use.src.buffer.is_hbm else use.dst
-    nbytes = use.dst.size * max(use.src.dt.itemsize, use.dst.dt.itemsize)
-    # one descriptor for each contiguous run (nki-dma-overview.rst); a run is the innermost dimension when it is dense
-    run = side.shape[-1] if side.strides[-1] == 1 else 1
-    return dma_cost(use, nbytes, max(1, side.size // run))
+    return dma_cost(use, use.dst, (use.src,), pieces(use, use.dst, use.src))
 
 
 dma_copy.differ(

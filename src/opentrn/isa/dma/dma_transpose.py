@@ -9,9 +9,9 @@ import numpy as np
 
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
-from opentrn.isa.costs import dma_cost
 from opentrn.isa.rules import same_dtype
 from opentrn.isa.spec import HBM, SBUF, Attribute, Broken, Cost, Use, instruction, into, of
+from opentrn.isa.transfers import dma_cost, pieces
 
 AXES = {2: (1, 0), 3: (2, 1, 0), 4: (3, 1, 2, 0)}
 HARDWARE = enums.dge_mode.hwdge
@@ -160,10 +160,9 @@ def _(use: Use) -> None:
 
 @dma_transpose.cost
 def _(use: Use) -> Cost:
-    base = dma_cost(use, use.dst.size * use.dst.dt.itemsize, max(1, use.src.size // use.src.shape[-1]))
-    table = use.chip.cost.dma
-    rate = table.transpose_hbm_to_sbuf_rate if use.src.buffer.is_hbm else table.transpose_sbuf_to_sbuf_rate
-    return Cost(base.engine, base.busy_ns, base.latency_ns / rate, (*base.tiers, "documented"))
+    rate = "transpose_hbm_to_sbuf_rate" if use.src.buffer.is_hbm else "transpose_sbuf_to_sbuf_rate"
+    # the engines transpose whole rows of the source on their way (trainium2_arch.rst, "DMA transpose")
+    return dma_cost(use, use.dst, (use.src,), pieces(use, use.src, use.src), rate)
 
 
 dma_transpose.differ(

@@ -10,6 +10,7 @@ import numpy as np
 from opentrn.errors import KernelError
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
+from opentrn.isa.costs import cycles_ns, tiers_of
 from opentrn.isa.rules import same_dtype, same_partitions
 from opentrn.isa.spec import SBUF, Broken, Cost, Use, instruction, into, of
 
@@ -100,13 +101,16 @@ def _(use: Use) -> None:
 def _(use: Use) -> Cost:
     # v2.26.1 prints 150 + num_valid * e / C with C = ((28 + t e) / (t e)) / min(4 / dtype_bytes, e). That C grows with the
     # overhead, so it is cycles per element: dividing by it would make larger e slower, which the page denies.
-    chip, table = use.chip, use.chip.cost.gpsimd
+    table = use.chip.cost.gpsimd
     each = table.local_gather_t * use.num_elem_per_idx
     packing = min(4 / use.src_buffer.dt.itemsize, use.num_elem_per_idx)
     cycles_per_element = (table.local_gather_overhead + each) / each / packing
     cycles = table.local_gather_fixed_cycles + valid(use) * use.num_elem_per_idx * cycles_per_element
-    tier = chip.quantity("cost.gpsimd.local_gather_fixed_cycles").tier
-    return Cost("gpsimd", cycles / chip.engines.gpsimd.clock_hz * 1e9, table.drain_ns, (tier,))
+    names = ("fixed_cycles", "overhead", "t")
+    tiers = tiers_of(use, *(f"gpsimd.local_gather_{name}" for name in names), "gpsimd.drain_ns")
+    return Cost(
+        "gpsimd", cycles_ns(use, "gpsimd", cycles), table.drain_ns, tiers, elements=valid(use) * use.num_elem_per_idx
+    )
 
 
 local_gather.differ(

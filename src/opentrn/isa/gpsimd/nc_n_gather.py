@@ -10,7 +10,7 @@ import numpy as np
 
 from opentrn.errors import KernelError
 from opentrn.isa import enums
-from opentrn.isa.costs import gpsimd_cost
+from opentrn.isa.costs import cycles_ns, gpsimd_cost, inferred
 from opentrn.isa.rules import same_dtype, same_elements, same_partitions
 from opentrn.isa.spec import SBUF, Cost, Use, instruction, into, of
 
@@ -61,8 +61,8 @@ def _(use: Use) -> Cost:
     # one instruction for every 512 elements per partition, each with its own start
     table = use.chip.cost.gpsimd
     starts = -(-use.dst.elements // use.chip.limits.nc_n_gather_group)
-    one = gpsimd_cost(use, use.dst.elements * table.cycles_per_element)
-    return replace(one, busy_ns=one.busy_ns + (starts - 1) * table.fixed_ns)
+    one = inferred(gpsimd_cost(use, use.dst.elements))
+    return replace(one, busy_ns=one.busy_ns + cycles_ns(use, "gpsimd", (starts - 1) * table.fixed_cycles))
 
 
 nc_n_gather.differ("An index out of bounds raises; the page only demands that there is none.")

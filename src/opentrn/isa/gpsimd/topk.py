@@ -9,6 +9,7 @@ import numpy as np
 
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
+from opentrn.isa.costs import cycles_ns, tiers_of
 from opentrn.isa.rules import same_tile
 from opentrn.isa.spec import SBUF, Broken, Cost, Use, instruction, into, of
 
@@ -87,10 +88,10 @@ def _(use: Use) -> None:
 
 @topk.cost
 def _(use: Use) -> Cost:
-    chip, table = use.chip, use.chip.cost.gpsimd
+    table = use.chip.cost.gpsimd
     cycles = table.topk_cycles_per_n * use.n + table.topk_cycles_per_k * use.val_dst.elements
-    tier = chip.quantity("cost.gpsimd.topk_cycles_per_n").tier
-    return Cost("gpsimd", cycles / chip.engines.gpsimd.clock_hz * 1e9, 0.0, (tier,))
+    tiers = tiers_of(use, "gpsimd.topk_cycles_per_n", "gpsimd.topk_cycles_per_k", "gpsimd.drain_ns")
+    return Cost("gpsimd", cycles_ns(use, "gpsimd", cycles), table.drain_ns, tiers, elements=use.n)
 
 
 topk.differ(

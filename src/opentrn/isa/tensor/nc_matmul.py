@@ -198,11 +198,14 @@ def _(use: Use) -> Native | None:
 @nc_matmul.cost
 def _(use: Use) -> Cost:
     dtype, speedup = use.stationary.dtype, None
+    depth, columns = contraction(use, use.stationary)
+    rows = contraction(use, use.moving)[1]
     if dtype == "float32" and use.is_transpose and use.chip.nc_version >= 3:
         speedup = "transpose_fp32_speedup"
     elif dtype == "float32" and (use.is_stationary_onezero or use.is_moving_onezero):
         speedup = "onezero_fp32_speedup"
-    return matmul_cost(use, contraction(use, use.moving)[1], dtype, speedup)
+    flops = 0.0 if use.is_transpose else 2.0 * depth * columns * rows
+    return matmul_cost(use, columns, rows, dtype, speedup, flops)
 
 
 nc_matmul.differ(

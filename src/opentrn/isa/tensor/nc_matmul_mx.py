@@ -116,7 +116,9 @@ def _(use: Use) -> None:
 @nc_matmul_mx.cost
 def _(use: Use) -> Cost:
     # K = 512 values in the time of a bf16 matmul of K = 128 (trainium3_arch.rst)
-    return matmul_cost(use, use.moving.elements, use.moving.dtype)
+    columns, rows = use.stationary.elements, use.moving.elements
+    flops = 2.0 * 4 * use.moving.partitions * columns * rows
+    return matmul_cost(use, columns, rows, use.moving.dtype, flops=flops)
 
 
 nc_matmul_mx.differ("Scaled products are summed in float32; the order and the width inside the array are not public.")

@@ -88,7 +88,10 @@ def _(use: Use) -> Native | None:
 def _(use: Use) -> Cost:
     if use.engine is enums.engine.vector:
         return vector_cost(use, use.data.elements, "cycles_per_element_nc_transpose")
-    return matmul_cost(use, use.data.partitions, use.data.dtype)
+    # the data are the stationary side, the identity moves
+    quick = use.data.dtype == "float32" and use.chip.nc_version >= 3
+    speedup = "transpose_fp32_speedup" if quick else None
+    return matmul_cost(use, use.data.elements, use.data.partitions, use.data.dtype, speedup)
 
 
 nc_transpose.differ(

@@ -8,6 +8,7 @@ from typing import Any
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.accumulators import accumulate
+from opentrn.isa.costs import addressed, cycles_ns, tiers_of
 from opentrn.isa.indirection import indices_beside
 from opentrn.isa.meanings import value
 from opentrn.isa.rules import column, same_tile
@@ -83,9 +84,11 @@ def _(use: Use) -> None:
 @exponential.cost
 def _(use: Use) -> Cost:
     # four times the Scalar Engine's exp (trainium3_arch.rst, "Fast Exponential Evaluation")
-    chip, table = use.chip, use.chip.cost.vector
-    ns = use.src.elements / table.exponential_speedup_over_scalar / chip.engines.scalar.clock_hz * 1e9
-    return Cost("vector", ns, table.fixed_ns, (chip.quantity("cost.vector.exponential_speedup_over_scalar").tier,))
+    table = use.chip.cost.vector
+    cycles = use.src.elements / table.exponential_speedup_over_scalar
+    busy = cycles_ns(use, "vector", use.chip.cost.access_static_cycles) + cycles_ns(use, "scalar", cycles)
+    tiers = tiers_of(use, "vector.exponential_speedup_over_scalar", "access_static_cycles", "vector.drain_ns")
+    return addressed(use, Cost("vector", busy, table.drain_ns, tiers, elements=use.src.elements))
 
 
 exponential.differ("exp is evaluated as reference mathematics; how the Vector Engine computes it is not public.")

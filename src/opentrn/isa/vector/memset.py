@@ -10,7 +10,7 @@ import numpy as np
 
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
-from opentrn.isa.costs import gpsimd_cost, vector_cost
+from opentrn.isa.costs import gpsimd_cost, inferred, vector_cost
 from opentrn.isa.spec import ON_CHIP, Broken, Cost, Native, Use, instruction, into
 from opentrn.numerics.dtypes import DTYPES
 
@@ -84,7 +84,7 @@ def _(use: Use) -> Native | None:
 @memset.cost
 def _(use: Use) -> Cost:
     if use.engine is enums.engine.gpsimd:
-        return gpsimd_cost(use, use.dst.elements)
+        return inferred(gpsimd_cost(use, use.dst.elements))
     return vector_cost(use, use.dst.elements, "cycles_per_element_memset")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from opentrn.isa import enums
+from opentrn.isa.costs import addressed, cycles_ns, tiers_of
 from opentrn.isa.microscaling import SCALES, enough_scales, scale_rows, store_scales, whole_quadrants
 from opentrn.isa.spec import SBUF, Broken, Cost, Use, instruction, into, of
 from opentrn.numerics import mx
@@ -62,9 +63,10 @@ def _(use: Use) -> None:
 
 @quantize_mx.cost
 def _(use: Use) -> Cost:
-    table = use.chip.cost.vector
-    ns = use.src.elements / table.quantize_mx_elements_per_cycle / use.chip.engines.vector.clock_hz * 1e9
-    return Cost("vector", ns, table.fixed_ns, (use.chip.quantity("cost.vector.quantize_mx_elements_per_cycle").tier,))
+    table, elements = use.chip.cost.vector, use.src.elements
+    cycles = use.chip.cost.access_static_cycles + elements / table.quantize_mx_elements_per_cycle
+    tiers = tiers_of(use, "vector.quantize_mx_elements_per_cycle", "access_static_cycles", "vector.drain_ns")
+    return addressed(use, Cost("vector", cycles_ns(use, "vector", cycles), table.drain_ns, tiers, elements=elements))
 
 
 quantize_mx.differ("A group that holds an infinity or a NaN gets the NaN scale and NaN elements.")

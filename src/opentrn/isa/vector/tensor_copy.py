@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from opentrn.isa import enums
-from opentrn.isa.costs import gpsimd_cost, in_psum, scalar_cost, vector_copy_rate, vector_cost
+from opentrn.isa.costs import gpsimd_cost, in_psum, inferred, scalar_cost, scalar_rate, vector_copy_rate, vector_cost
 from opentrn.isa.indirection import indices_beside
 from opentrn.isa.rules import same_tile
 from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of
@@ -74,9 +74,9 @@ def _(use: Use) -> Native | None:
 @tensor_copy.cost
 def _(use: Use) -> Cost:
     if use.engine is enums.engine.scalar:
-        return scalar_cost(use, use.src.elements, fixed="psum_copy_fixed_ns" if in_psum(use.src) else "copy_fixed_ns")
+        return scalar_cost(use, use.src, scalar_rate(use, use.src, use.dst))
     if use.engine is enums.engine.gpsimd:
-        return gpsimd_cost(use, use.src.elements)
+        return inferred(gpsimd_cost(use, use.src.elements))
     return vector_cost(use, use.src.elements, vector_copy_rate(use, use.src, use.dst))
 
 

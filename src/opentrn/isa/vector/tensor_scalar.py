@@ -9,7 +9,16 @@ import numpy as np
 
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
-from opentrn.isa.costs import gpsimd_cost, in_psum, scalar_cost, tensor_scalar_rate, vector_cost
+from opentrn.isa.costs import (
+    gpsimd_cost,
+    in_psum,
+    inferred,
+    scalar_cost,
+    scalar_rate,
+    scalar_tensors,
+    tensor_scalar_rate,
+    vector_cost,
+)
 from opentrn.isa.indirection import indices_beside
 from opentrn.isa.meanings import value
 from opentrn.isa.operators import (
@@ -214,10 +223,10 @@ def _(use: Use) -> Native | None:
 @tensor_scalar.cost
 def _(use: Use) -> Cost:
     if use.engine is enums.engine.scalar:
-        return scalar_cost(use, use.data.elements, fixed="copy_fixed_ns")
+        return scalar_cost(use, use.data, scalar_rate(use, use.data, use.dst), scalar_tensors(use))
     if use.engine is enums.engine.gpsimd:
         factor = use.chip.cost.gpsimd.rsqrt_over_scalar if _gpsimd_only(use) == "rsqrt" else 1
-        return gpsimd_cost(use, use.data.elements * factor)
+        return inferred(gpsimd_cost(use, use.data.elements * factor, use.data.elements))
     return vector_cost(use, use.data.elements, tensor_scalar_rate(use.data, use.dst))
 
 

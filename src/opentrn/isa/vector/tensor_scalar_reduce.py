@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.accumulators import accumulate
-from opentrn.isa.costs import tensor_scalar_rate, vector_cost
+from opentrn.isa.costs import tensor_scalar_rate, tiers_of, vector_cost
 from opentrn.isa.indirection import indices_beside
 from opentrn.isa.meanings import value
 from opentrn.isa.operators import arithmetic_only, on_hardware, operand_given, scalar_op0_exists
@@ -123,7 +124,9 @@ def _(use: Use) -> Cost:
     tail = (
         use.chip.cost.vector.reduce_tail_min_ii * use.chip.cost.min_ii_cycles / use.chip.engines.vector.clock_hz * 1e9
     )
-    return Cost(base.engine, base.busy_ns + tail, base.latency_ns, (*base.tiers, "inferred"))
+    shared = None if base.shared_ns is None else base.shared_ns + tail
+    tiers = (*base.tiers, *tiers_of(use, "vector.reduce_tail_min_ii", "min_ii_cycles"))
+    return replace(base, busy_ns=base.busy_ns + tail, shared_ns=shared, tiers=tiers)
 
 
 tensor_scalar_reduce.differ(

@@ -7,7 +7,7 @@ from typing import Any
 
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
-from opentrn.isa.costs import gpsimd_cost, in_psum, tensor_tensor_rate, vector_cost
+from opentrn.isa.costs import gpsimd_cost, in_psum, inferred, tensor_tensor_rate, vector_cost
 from opentrn.isa.indirection import indices_beside
 from opentrn.isa.operators import (
     TRN3_OPS,
@@ -111,7 +111,7 @@ def _(use: Use) -> Native | None:
 @tensor_tensor.cost
 def _(use: Use) -> Cost:
     if use.engine is enums.engine.gpsimd:
-        return gpsimd_cost(use, use.dst.elements)
+        return inferred(gpsimd_cost(use, use.dst.elements))
     return vector_cost(use, use.dst.elements, tensor_tensor_rate(use.dst, use.data1, use.data2))
 
 

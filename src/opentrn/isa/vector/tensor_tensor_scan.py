@@ -74,12 +74,7 @@ def _(use: Use) -> Native | None:
 
 @tensor_tensor_scan.cost
 def _(use: Use) -> Cost:
-    base, table = vector_cost(use, use.dst.elements, "cycles_per_element_tensor_tensor_scan"), use.chip.cost.vector
-    # only the trn2 measurement tells the two kinds of `initial` apart
-    if not hasattr(use.initial, "dtype") or "scan_tensor_seed_ns" not in table:
-        return base
-    tier = use.chip.quantity("cost.vector.scan_tensor_seed_ns").tier
-    return Cost(base.engine, base.busy_ns, base.latency_ns + table.scan_tensor_seed_ns, (*base.tiers, tier))
+    return vector_cost(use, use.dst.elements, "cycles_per_element_tensor_tensor_scan")
 
 
 tensor_tensor_scan.differ("The state stays float32 between elements, whatever dst's dtype.")

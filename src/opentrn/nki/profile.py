@@ -1,0 +1,116 @@
+"""`opentrn.profile`: run a kernel, time its program on the chip, and report where the time goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, is_dataclass
+from typing import Any, Literal
+
+from opentrn.errors import LaunchError
+from opentrn.nki import kernel as kernels
+from opentrn.nki.arrays import stand_in
+from opentrn.nki.kernel import Kernel, simulate
+from opentrn.nki.launch import Report
+from opentrn.profile.report import ProfileReport, profile_report
+from opentrn.timing.simulate import simulate as timed
+
+__all__ = ["Launch", "Launches", "profile", "profiling"]
+
+MODES = ("values", "timing")
+
+
+def profile(
+    kernel: Any, *, mode: Literal["values", "timing"] = "values", target: str | None = None
+) -> Callable[..., ProfileReport]:
+    """A callable that launches `kernel` (a kernel, ``kernel[2]`` or a plain function) and gives back a `ProfileReport`.
+
+    ``mode="values"`` computes the results too (`ProfileReport.results`); ``mode="timing"`` needs and touches no data:
+    arrays and `opentrn.ShapeDtype` serve alike, and results are `ShapeDtype`. `target` names the chip; without it the
+    environment does (NEURON_PLATFORM_TARGET_OVERRIDE), else trn2. Raises LaunchError for another mode, MachineError
+    where the chip has no public number for a cost, and what the kernel raises.
+
+    ``opentrn.profile(matmul[2], mode="timing")(ShapeDtype((8192, 4096), "bfloat16"), ...).latency_us``
+    """
+    if mode not in MODES:
+        raise LaunchError("opentrn.profile", got=f"mode={mode!r}", expected=" or ".join(map(repr, MODES)))
+    made = simulate(kernel)
+
+    def run(*args: Any, **kwargs: Any) -> ProfileReport:
+        launched = made.report(args, kwargs, target=target, data=mode == "values", trace=True)
+        return _reported(made, launched)
+
+    return run
+
+
+def _reported(kernel: Kernel, launched: Report) -> ProfileReport:
+    traces = launched.traces or []
+    timeline = timed(traces, launched.chip)
+    return profile_report(timeline, kernel.__name__, results=launched.results, launch=launched, traces=traces)
+
+
+@dataclass
+class Launch:
+    """A launch that `profiling` saw: the kernel with its first arguments, the report, and how often it was launched."""
+
+    kernel: Kernel
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    report: ProfileReport
+    count: int = 1
+
+    def again(self, mode: Literal["values", "timing"] = "timing", **changes: Any) -> ProfileReport:
+        """The same launch with some keyword arguments changed, by default without data."""
+        return profile(self.kernel, mode=mode, target=self.report.target)(*self.args, **(self.kwargs | changes))
+
+
+class Launches(list[Launch]):
+    """What `profiling` saw, in order; `passed` names the kernels that were not asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passed: dict[str, None] = {}
+
+
+@contextmanager
+def profiling(name: str | None = None) -> Iterator[Launches]:
+    """Profile every kernel launch inside the ``with`` block, or those of the kernel called `name`.
+
+    Gives the list to which launches are added. A launch with a kernel, chip and signature (shapes, dtypes, other
+    arguments) that was seen before runs without being timed again; it is counted.
+    """
+    seen: dict[Any, Launch] = {}
+    launches = Launches()
+
+    def watch(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any]) -> Report:
+        if name is not None and kernel.__name__ != name:
+            launches.passed[kernel.__name__] = None
+            return kernels.start(kernel, args, kwargs, options)
+        key = (kernel.func, kernel.lnc, options.get("target"), kernel.target, _signature((args, kwargs)))
+        if key in seen:
+            seen[key].count += 1
+            return kernels.start(kernel, args, kwargs, options)
+        launched = kernels.start(kernel, args, kwargs, {**options, "trace": True})
+        seen[key] = Launch(kernel, args, kwargs, _reported(kernel, launched))
+        launches.append(seen[key])
+        return launched
+
+    kernels.WATCHERS.append(watch)
+    try:
+        yield launches
+    finally:
+        kernels.WATCHERS.remove(watch)
+
+
+def _signature(value: Any) -> Any:
+    """What tells one launch from another: shapes and dtypes of arrays, everything else as it prints."""
+    if isinstance(value, tuple | list):
+        return (type(value), *map(_signature, value))
+    if isinstance(value, dict):
+        return tuple((str(key), _signature(item)) for key, item in value.items())
+    like = stand_in(value)
+    if like is not None:
+        return like
+    if is_dataclass(value) and not isinstance(value, type):
+        return (type(value), _signature(vars(value)))
+    return (type(value), repr(value))

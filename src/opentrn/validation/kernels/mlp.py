@@ -1,0 +1,116 @@
+"""One layer of an MLP, gelu(x w + bias): in two launches, or fused with gelu from a table or from its Taylor form.
+
+Source of the schedules: allenkchau/trainium-kernel-fusion (d709ddf) kernels/baseline/mlp_gemm.py and kernels/fused/mlp.py. No
+trace of these is public. The source loads both tiles, and the bias, inside its loops. Loads that do not depend on a loop are made once, as
+the compiler hoists them: tiles of lhs_t for a row of results, the bias for all, and of rhs as many columns as half of SBUF
+holds (the published times of the large bf16 layers leave no room for loading all of rhs again for each row).
+
+lhs_t (K, M), rhs (K, N), bias (1, N) -> (M, N).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import opentrn.nki.isa as nisa
+import opentrn.nki.language as nl
+from opentrn.validation.kernels.tiles import COLUMNS, ROWS, Stores, load, product, sbuf
+
+__all__ = ["fused_table", "fused_taylor", "gelu", "gemm"]
+
+VECTOR = nisa.vector_engine
+
+
+def _layer(lhs_t: Any, rhs: Any, bias: Any, finish: Callable[[Any], Any]) -> Any:
+    (depth, rows), columns = lhs_t.shape, rhs.shape[1]
+    out = nl.ndarray((rows, columns), dtype=lhs_t.dtype, buffer=nl.shared_hbm)
+    stores, kept, biases = Stores(), {}, {}
+    for m in range(rows // ROWS):
+        here = slice(m * ROWS, (m + 1) * ROWS)
+        left = [load(lhs_t[k * ROWS : (k + 1) * ROWS, here]) for k in range(depth // ROWS)]
+        for n in range(columns // COLUMNS):
+            there = slice(n * COLUMNS, (n + 1) * COLUMNS)
+            right = kept[n] if n in kept else _column(rhs, there)
+            if n < _columns_that_fit(rhs):
+                kept[n] = right
+            if m == 0:
+                biases[n] = _on_all_partitions(bias[:, there])
+            summed, biased = sbuf((ROWS, COLUMNS), out.dtype), sbuf((ROWS, COLUMNS), out.dtype)
+            nisa.tensor_copy(dst=summed, src=product(left, right), engine=VECTOR)
+            nisa.tensor_tensor(dst=biased, data1=summed, data2=biases[n], op=nl.add)
+            stores.add(out[here, there], finish(biased))
+    stores.finish()
+    return out
+
+
+def _columns_that_fit(rhs: Any) -> int:
+    """How many columns of tiles of rhs half of SBUF can hold."""
+    each = rhs.shape[0] // ROWS * COLUMNS * rhs.dt.itemsize
+    return nl.tile_size.total_available_sbuf_size // 2 // each
+
+
+def _column(rhs: Any, there: slice) -> list[Any]:
+    return [load(rhs[k * ROWS : (k + 1) * ROWS, there]) for k in range(rhs.shape[0] // ROWS)]
+
+
+def _on_all_partitions(row: Any) -> Any:
+    """A (1, n) row of HBM on all partitions, by one DMA."""
+    tile = sbuf((ROWS, row.shape[1]), row.dtype)
+    nisa.dma_copy(dst=tile, src=row.broadcast(0, ROWS))
+    return tile
+
+
+def gemm(lhs_t: Any, rhs: Any, bias: Any) -> Any:
+    """x w + bias: the first launch of the unfused layer."""
+    return _layer(lhs_t, rhs, bias, lambda tile: tile)
+
+
+def gelu(y: Any) -> Any:
+    """gelu of a (M, N) matrix in HBM: the second launch."""
+    out = nl.ndarray(y.shape, dtype=y.dtype, buffer=nl.shared_hbm)
+    stores = Stores(4)
+    for m in range(0, y.shape[0], ROWS):
+        for n in range(0, y.shape[1], COLUMNS):
+            here = (slice(m, m + ROWS), slice(n, n + COLUMNS))
+            stores.add(out[here], _table(load(y[here])))
+    stores.finish()
+    return out
+
+
+def _table(tile: Any) -> Any:
+    result = sbuf(tile.shape, tile.dtype)
+    nisa.activation(dst=result, op=nl.gelu, data=tile)
+    return result
+
+
+def fused_table(lhs_t: Any, rhs: Any, bias: Any) -> Any:
+    """The layer with gelu from ScalarE's table ("pwl" in the source)."""
+    return _layer(lhs_t, rhs, bias, _table)
+
+
+def _scaled(tile: Any, op: Any, number: float) -> Any:
+    result = sbuf(tile.shape, tile.dtype)
+    nisa.tensor_scalar(dst=result, data=tile, op0=op, operand0=number, engine=VECTOR)
+    return result
+
+
+def _both(left: Any, right: Any, op: Any) -> Any:
+    result = sbuf(left.shape, left.dtype)
+    nisa.tensor_tensor(dst=result, data1=left, data2=right, op=op)
+    return result
+
+
+def _taylor(x: Any) -> Any:
+    """0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), operation by operation, tanh as a sigmoid."""
+    cubed = _both(_both(x, x, nl.multiply), x, nl.multiply)
+    inner = _scaled(_both(_scaled(cubed, nl.multiply, 0.044715), x, nl.add), nl.multiply, 0.7978845608028654)
+    sigmoid = sbuf(x.shape, x.dtype)
+    nisa.activation(dst=sigmoid, op=nl.sigmoid, data=inner, scale=2.0)
+    tanh = _scaled(_scaled(sigmoid, nl.multiply, 2.0), nl.add, -1.0)
+    return _both(_scaled(x, nl.multiply, 0.5), _scaled(tanh, nl.add, 1.0), nl.multiply)
+
+
+def fused_taylor(lhs_t: Any, rhs: Any, bias: Any) -> Any:
+    """The layer with gelu from its Taylor form: eleven instructions per tile."""
+    return _layer(lhs_t, rhs, bias, _taylor)

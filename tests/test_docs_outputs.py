@@ -1,0 +1,43 @@
+"""Outputs of commands in pages: put in place, compared, and refused when the command fails."""
+
+import pytest
+
+from opentrn.docs.outputs import commands, refresh
+from opentrn.errors import KernelError
+
+PAGE = "# Page\n\n<!-- $ opentrn --version -->\n```text\nold\n```\n\n```text\nnot an output\n```\n"
+
+
+@pytest.fixture
+def page(tmp_path):
+    (tmp_path / "docs").mkdir()
+    path = tmp_path / "docs" / "page.md"
+    path.write_text(PAGE)
+    return path
+
+
+def test_an_output_takes_the_place_of_the_old_one(page):
+    assert refresh(page.parent, check=True) == ["page.md"]
+    assert page.read_text() == PAGE
+    assert refresh(page.parent) == ["page.md"]
+    head, _, rest = page.read_text().partition("```text\n")
+    assert head == PAGE.partition("```text\n")[0] and rest.startswith("opentrn ")
+    assert rest.endswith("\n```\n\n```text\nnot an output\n```\n")
+    assert refresh(page.parent, check=True) == []
+
+
+def test_an_empty_block_does_not_reach_into_the_next(page):
+    page.write_text(PAGE.replace("old\n", ""))
+    refresh(page.parent)
+    assert page.read_text().endswith("\n```\n\n```text\nnot an output\n```\n")
+
+
+def test_a_command_that_fails_is_an_error_and_the_page_stays(page):
+    page.write_text(PAGE.replace("--version", "isa no_such_instruction"))
+    with pytest.raises(KernelError, match="no_such_instruction"):
+        refresh(page.parent)
+    assert "old" in page.read_text()
+
+
+def test_commands_of_a_page():
+    assert commands(PAGE) == ["--version"]
