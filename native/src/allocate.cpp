@@ -2,6 +2,7 @@
 #include "allocate.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <queue>
 #include <vector>
@@ -120,40 +121,102 @@ struct Ending {
     bool operator>(const Ending& other) const { return last != other.last ? last > other.last : id > other.id; }
 };
 
+Allocation& tensor_at(nb::list tensors, size_t n) {
+    return as_allocation(PyList_GetItem(tensors.ptr(), static_cast<Py_ssize_t>(n)));
+}
+
+void set_address(Allocation& tensor, Address at) {
+    PyObject* before = tensor.address;
+    tensor.address = nb::make_tuple(at.partition, at.byte).release().ptr();
+    Py_DECREF(before);
+}
+
+// The tensors that are live, and by size the places of those that are dead, the latest last.
+class Lives {
+public:
+    using Size = std::pair<int, int64_t>;
+
+    explicit Lives(Occupied& occupied) : occupied_(occupied) {}
+
+    static Size size_of(const Extent& extent) { return {extent.wanted_quadrants(), extent.partition_bytes}; }
+
+    void begin(const Allocation& tensor, const Extent& extent, Address at) {
+        occupied_.add(extent, at, +1);
+        ending_.push({tensor.last, tensor.id, extent, at});
+    }
+
+    void end_before(int64_t first) {
+        while (!ending_.empty() && ending_.top().last < first) {
+            const Ending& dead = ending_.top();
+            occupied_.add(dead.extent, dead.at, -1);
+            vacated[size_of(dead.extent)].push_back(dead.at);
+            ending_.pop();
+        }
+    }
+
+    // A dead tensor's place into which nothing has moved: the latest or the oldest.
+    bool reuse(const Extent& extent, bool oldest, Address& at) {
+        auto& places = vacated[size_of(extent)];
+        while (!places.empty()) {
+            at = oldest ? places.front() : places.back();
+            oldest ? places.pop_front() : places.pop_back();
+            if (occupied_.free(extent, at)) return true;
+        }
+        return false;
+    }
+
+private:
+    Occupied& occupied_;
+    std::priority_queue<Ending, std::vector<Ending>, std::greater<>> ending_;
+    std::map<Size, std::deque<Address>> vacated;
+};
+
 // Sets the address of each tensor (in the order of their first use) that has none by hand. The position of the first
 // that does not fit, or -1.
 int64_t place(nb::list tensors, int64_t capacity, int64_t bank) {
     Occupied occupied(capacity);
-    std::priority_queue<Ending, std::vector<Ending>, std::greater<>> ending;
-    std::map<std::pair<int, int64_t>, std::vector<Address>> vacated;
+    Lives lives(occupied);
     for (size_t n = 0; n < tensors.size(); n++) {
-        Allocation& tensor = as_allocation(PyList_GetItem(tensors.ptr(), static_cast<Py_ssize_t>(n)));
+        Allocation& tensor = tensor_at(tensors, n);
         Extent extent{tensor.partitions, tensor.partition_bytes};
-        while (!ending.empty() && ending.top().last < tensor.first) {
-            const Ending& dead = ending.top();
-            occupied.add(dead.extent, dead.at, -1);
-            vacated[{dead.extent.wanted_quadrants(), dead.extent.partition_bytes}].push_back(dead.at);
-            ending.pop();
-        }
+        lives.end_before(tensor.first);
         Address at{address_part(tensor, 0), address_part(tensor, 1)};
         if (!tensor.manual) {
-            auto& places = vacated[{extent.wanted_quadrants(), extent.partition_bytes}];
-            bool found = false;
-            while (!found && !places.empty()) {
-                at = places.back();
-                places.pop_back();
-                found = occupied.free(extent, at);
-            }
-            if (!found && !occupied.find(extent, bank, at)) return static_cast<int64_t>(n);
-            nb::tuple address = nb::make_tuple(at.partition, at.byte);
-            PyObject* before = tensor.address;
-            tensor.address = address.release().ptr();
-            Py_DECREF(before);
+            if (!lives.reuse(extent, false, at) && !occupied.find(extent, bank, at)) return static_cast<int64_t>(n);
+            set_address(tensor, at);
         }
-        occupied.add(extent, at, +1);
-        ending.push({tensor.last, tensor.id, extent, at});
+        lives.begin(tensor, extent, at);
     }
     return -1;
+}
+
+// The same with as much time as possible between two tensors of one place (`_spread_all`). False when one does not fit.
+bool spread(nb::list tensors, int64_t capacity, int64_t bank, bool fresh_first) {
+    Occupied occupied(capacity);
+    Lives lives(occupied);
+    for (size_t n = 0; n < tensors.size(); n++) {
+        const Allocation& tensor = tensor_at(tensors, n);
+        if (!tensor.manual) continue;
+        occupied.add({tensor.partitions, tensor.partition_bytes}, {address_part(tensor, 0), address_part(tensor, 1)}, +1);
+    }
+    int64_t fresh = fresh_first ? 0 : capacity;
+    for (size_t n = 0; n < tensors.size(); n++) {
+        Allocation& tensor = tensor_at(tensors, n);
+        if (tensor.manual) continue;
+        Extent extent{tensor.partitions, tensor.partition_bytes};
+        lives.end_before(tensor.first);
+        bool crosses = bank > 0 && fresh % bank + extent.partition_bytes > bank;
+        Address at{0, crosses ? (fresh + bank - 1) / bank * bank : fresh};
+        int64_t end = at.byte + granules(extent.partition_bytes) * granule;
+        if (end <= granules(capacity) * granule && occupied.free({128, extent.partition_bytes}, at)) {
+            fresh = end;
+        } else if (!lives.reuse(extent, true, at) && !occupied.find(extent, bank, at)) {
+            return false;
+        }
+        set_address(tensor, at);
+        lives.begin(tensor, extent, at);
+    }
+    return true;
 }
 
 }  // namespace
@@ -161,6 +224,8 @@ int64_t place(nb::list tensors, int64_t capacity, int64_t bank) {
 void bind_allocate(nb::module_& m) {
     m.def("place", &place, "tensors"_a, "capacity"_a, "bank"_a,
           "Addresses for tensors in the order of their first use; the position of the first that does not fit, or -1.");
+    m.def("spread", &spread, "tensors"_a, "capacity"_a, "bank"_a, "fresh_first"_a,
+          "Addresses that let tiles be filled ahead; False when a tensor does not fit in that way.");
 }
 
 }  // namespace opentrn

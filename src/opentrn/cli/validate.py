@@ -56,7 +56,9 @@ def main(argv: Sequence[str]) -> int:
         write(given.write, page(results))
     found = worse(results, committed) if committed else []
     for each, before in found:
-        print(f"opentrn validate: {each.family}: mean error {each.mean:.1%}, the page has {before:.1f} %", file=sys.stderr)
+        print(
+            f"opentrn validate: {each.family}: mean error {each.mean:.1%}, the page has {before:.1f} %", file=sys.stderr
+        )
     return 1 if found else 0
 
 
@@ -95,19 +97,31 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.5g}" if value < 1e5 else f"{value:.0f}"
 
 
+def _cells(each: Any) -> tuple[str, ...]:
+    errors = _percent(each.error), _percent(each.held_out_error)
+    return (each.row.id, _number(each.row.measured_us), _number(each.predicted_us), *errors, each.row.tier)
+
+
 def _show(results: Sequence[Any]) -> None:
     from opentrn.validation.summary import families, rankings
 
-    rows = []
-    for each in results:
-        row = each.row
-        ours = (_number(each.predicted_us), _percent(each.error), _percent(each.held_out_error))
-        rows.append((row.id, row.family, row.target, _number(row.measured_us), *ours, row.tier, row.source))
-    heads = ("row", "family", "chip", "measured us", "predicted", "error", "held out", "tier", "source")
-    table.show(heads, rows)
-    print()
+    for family in dict.fromkeys(each.row.family for each in results):
+        mine = [each for each in results if each.row.family == family]
+        print(f"{family} ({mine[0].row.target})")
+        table.show(("row", "measured us", "predicted", "error", "held out", "tier"), [_cells(each) for each in mine])
+        for source in dict.fromkeys(each.row.source for each in mine):
+            print(f"  {source}")
+        print()
     made = [
-        (f.family, str(f.rows), f"{f.mean:.1%}", f"{f.worst:.1%}", f.worst_row, f"{f.held_out_mean:.1%}", f"{f.held_out_worst:.1%}")
+        (
+            f.family,
+            str(f.rows),
+            f"{f.mean:.1%}",
+            f"{f.worst:.1%}",
+            f.worst_row,
+            f"{f.held_out_mean:.1%}",
+            f"{f.held_out_worst:.1%}",
+        )
         for f in families(results)
     ]
     table.show(("family", "rows", "mean", "worst", "worst row", "held out: mean", "worst"), made)

@@ -85,38 +85,49 @@ def _place_all(used: list[Allocation], capacity: int, bank: int | None) -> int:
 def spread(memory: MemoryMap, bank: int | None = None) -> None:
     """Give the tensors of an allocated memory other addresses, for the least waiting; manual ones stay.
 
-    Where the tensors do not fit in that way, the packed addresses stay.
+    Memory that nobody has had yet comes first, then the place that has been free for longest. Where the tensors do not
+    fit in that way, only the second is tried, and then the packed addresses stay.
     """
     packed = [t.address for t in memory.tensors]
-    occupied = np.zeros((QUADRANTS, -(-memory.capacity // GRANULE)), np.int32)
-    for tensor in memory.tensors:
+    core = native.core()
+    apart = core.spread if core else _spread_all
+    for fresh_first in (True, False):
+        if apart(memory.tensors, memory.capacity, bank or 0, fresh_first):
+            return
+        for each, address in zip(memory.tensors, packed, strict=True):
+            each.address = address
+
+
+def _spread_all(tensors: list[Allocation], capacity: int, bank: int, fresh_first: bool) -> bool:
+    """Set the addresses; False when a tensor does not fit. The native core has a twin."""
+    occupied = np.zeros((QUADRANTS, -(-capacity // GRANULE)), np.int32)
+    for tensor in tensors:
         if tensor.manual:  # nobody else may ever be there: when it is used again is for its author to say
             _fill(occupied, tensor, +1)
     ending: list[tuple[int, int, Allocation]] = []
     vacated: dict[tuple[int, int], deque[tuple[int, int]]] = {}
-    fresh = 0
-    for tensor in (t for t in memory.tensors if not t.manual):
+    fresh = 0 if fresh_first else capacity
+    for tensor in (t for t in tensors if not t.manual):
         while ending and ending[0][0] < tensor.first:
             dead = heapq.heappop(ending)[2]
             _fill(occupied, dead, -1)
             assert dead.address is not None
             vacated.setdefault(_size(dead), deque()).append(dead.address)
         address, fresh = _untouched(occupied, tensor, fresh, bank)
-        tensor.address = address or _oldest(occupied, tensor, vacated) or _place(occupied, tensor, bank)
+        tensor.address = address or _oldest(occupied, tensor, vacated) or _place(occupied, tensor, bank or None)
         if tensor.address is None:
-            for each, address in zip(memory.tensors, packed, strict=True):
-                each.address = address
-            return
+            return False
         _fill(occupied, tensor, +1)
         heapq.heappush(ending, (tensor.last, tensor.id, tensor))
+    return True
 
 
 def _untouched(
-    occupied: np.ndarray, tensor: Allocation, fresh: int, bank: int | None
+    occupied: np.ndarray, tensor: Allocation, fresh: int, bank: int
 ) -> tuple[tuple[int, int] | None, int]:
     """(an address in memory that no tensor has had yet, the first byte beyond it); None when there is none left."""
     start = fresh
-    if bank is not None and start % bank + tensor.partition_bytes > bank:
+    if bank and start % bank + tensor.partition_bytes > bank:
         start = -(-start // bank) * bank
     end = start + -(-tensor.partition_bytes // GRANULE) * GRANULE
     free = end <= occupied.shape[1] * GRANULE and not occupied[:, start // GRANULE : end // GRANULE].any()

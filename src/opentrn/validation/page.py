@@ -107,8 +107,8 @@ def _line(each: Result) -> str:
     what = ", ".join(f"{name} {value}" for name, value in row.arguments)
     ours = f"{_us(each.predicted_us)} | {_percent(each.error)}"
     apart = f"{_us(each.held_out_us)} | {_percent(each.held_out_error)}"
-    metric = METRICS[row.metric][0]
-    return f"| {row.id} | {what} | {_us(row.measured_us)} | {ours} | {apart} | {metric} | {row.tier}, {row.reliability} | {row.source} |"
+    known = f"{METRICS[row.metric][0]} | {row.tier}, {row.reliability} | {row.source}"
+    return f"| {row.id} | {what} | {_us(row.measured_us)} | {ours} | {apart} | {known} |"
 
 
 def _lessons(first: Result) -> Iterator[str]:
