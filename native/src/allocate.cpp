@@ -1,7 +1,9 @@
-// Addresses by liveness: the twin of `_place_all` in opentrn.program.allocate, which is its specification.
+// Addresses by liveness: the twins of `_pack` and `_spread` in opentrn.program.allocate, which are their specifications.
 #include "allocate.hpp"
 
 #include <algorithm>
+#include <deque>
+#include <functional>
 #include <map>
 #include <queue>
 #include <vector>
@@ -38,15 +40,23 @@ public:
     explicit Occupied(int64_t capacity) : width_(granules(capacity)), counts_(static_cast<size_t>(quadrants * width_)) {}
 
     void add(const Extent& extent, Address at, int delta) {
-        each_row(extent, at, [&](int32_t* begin, int32_t* end) {
-            for (int32_t* count = begin; count < end; count++) *count += delta;
+        each_row(extent, at, [&](size_t begin, size_t end) {
+            for (size_t n = begin; n < end; n++) counts_[n] += delta;
             return true;
         });
     }
 
-    bool free(const Extent& extent, Address at) {
-        return each_row(extent, at,
-                        [](int32_t* begin, int32_t* end) { return std::all_of(begin, end, [](int32_t n) { return n == 0; }); });
+    bool free(const Extent& extent, Address at) const {
+        return each_row(extent, at, [&](size_t begin, size_t end) { return none(begin, end); });
+    }
+
+    // No tensor in any quadrant of these granules, which exist.
+    bool free_everywhere(int64_t begin, int64_t end) const {
+        for (int64_t row = 0; end <= width_ && row < quadrants; row++) {
+            auto start = static_cast<size_t>(row * width_);
+            if (!none(start + static_cast<size_t>(begin), start + static_cast<size_t>(end))) return false;
+        }
+        return end <= width_;
     }
 
     // The lowest free byte, in the lowest quadrant that has it. `bank` in bytes, 0: none.
@@ -68,15 +78,18 @@ private:
     int64_t width_;
     std::vector<int32_t> counts_;
 
-    // `body(begin, end)` on each quadrant's part of the window, as long as it says true.
-    template <class Body> bool each_row(const Extent& extent, Address at, Body body) {
+    bool none(size_t begin, size_t end) const {
+        return std::all_of(counts_.data() + begin, counts_.data() + end, [](int32_t count) { return count == 0; });
+    }
+
+    // `body(begin, end)` on the counts of each quadrant's part of the window, as long as it says true.
+    template <class Body> bool each_row(const Extent& extent, Address at, Body body) const {
         int64_t first = at.partition / quadrant_partitions;
         int64_t last = (at.partition + extent.partitions + quadrant_partitions - 1) / quadrant_partitions;
         int64_t begin = std::min(at.byte / granule, width_);
         int64_t end = std::min(granules(at.byte + extent.partition_bytes), width_);
         for (int64_t row = first; row < std::min<int64_t>(last, quadrants); row++) {
-            int32_t* counts = counts_.data() + row * width_;
-            if (!body(counts + begin, counts + end)) return false;
+            if (!body(static_cast<size_t>(row * width_ + begin), static_cast<size_t>(row * width_ + end))) return false;
         }
         return true;
     }
@@ -112,55 +125,138 @@ private:
     }
 };
 
-struct Ending {
-    int64_t last, id;
+struct Dead {
     Extent extent;
     Address at;
-
-    bool operator>(const Ending& other) const { return last != other.last ? last > other.last : id > other.id; }
 };
 
-// Sets the address of each tensor (in the order of their first use) that has none by hand. The position of the first
-// that does not fit, or -1.
-int64_t place(nb::list tensors, int64_t capacity, int64_t bank) {
-    Occupied occupied(capacity);
-    std::priority_queue<Ending, std::vector<Ending>, std::greater<>> ending;
-    std::map<std::pair<int, int64_t>, std::vector<Address>> vacated;
-    for (size_t n = 0; n < tensors.size(); n++) {
-        Allocation& tensor = as_allocation(PyList_GetItem(tensors.ptr(), static_cast<Py_ssize_t>(n)));
-        Extent extent{tensor.partitions, tensor.partition_bytes};
-        while (!ending.empty() && ending.top().last < tensor.first) {
-            const Ending& dead = ending.top();
-            occupied.add(dead.extent, dead.at, -1);
-            vacated[{dead.extent.wanted_quadrants(), dead.extent.partition_bytes}].push_back(dead.at);
-            ending.pop();
+// The tensors that are live, by when they die.
+class Living {
+public:
+    void add(const Allocation& tensor, const Extent& extent, Address at) {
+        ending_.push({tensor.last, tensor.id, {extent, at}});
+    }
+
+    // `bury(dead)` for each tensor that died before `moment`, in order.
+    template <class Bury> void end_before(int64_t moment, Bury bury) {
+        for (; !ending_.empty() && ending_.top().last < moment; ending_.pop()) bury(ending_.top().dead);
+    }
+
+private:
+    struct Ending {
+        int64_t last, id;
+        Dead dead;
+
+        bool operator>(const Ending& other) const { return last != other.last ? last > other.last : id > other.id; }
+    };
+
+    std::priority_queue<Ending, std::vector<Ending>, std::greater<>> ending_;
+};
+
+// Places of dead tensors, by size.
+class Vacated {
+public:
+    std::deque<Address>& of(const Extent& extent) { return places_[{extent.wanted_quadrants(), extent.partition_bytes}]; }
+
+    // The place of one of equal size that is still free: of those that died last, or first.
+    bool take(const Extent& extent, const Occupied& occupied, bool last, Address& at) {
+        for (std::deque<Address>& places = of(extent); !places.empty();) {
+            at = last ? places.back() : places.front();
+            last ? places.pop_back() : places.pop_front();
+            if (occupied.free(extent, at)) return true;
         }
-        Address at{address_part(tensor, 0), address_part(tensor, 1)};
-        if (!tensor.manual) {
-            auto& places = vacated[{extent.wanted_quadrants(), extent.partition_bytes}];
-            bool found = false;
-            while (!found && !places.empty()) {
-                at = places.back();
-                places.pop_back();
-                found = occupied.free(extent, at);
-            }
-            if (!found && !occupied.find(extent, bank, at)) return static_cast<int64_t>(n);
-            nb::tuple address = nb::make_tuple(at.partition, at.byte);
-            PyObject* before = tensor.address;
-            tensor.address = address.release().ptr();
-            Py_DECREF(before);
+        return false;
+    }
+
+private:
+    std::map<std::pair<int, int64_t>, std::deque<Address>> places_;
+};
+
+std::vector<Allocation*> allocations_of(nb::list tensors) {
+    std::vector<Allocation*> found;
+    for (nb::handle tensor : tensors) found.push_back(&as_allocation(tensor.ptr()));
+    return found;
+}
+
+Extent extent_of(const Allocation& tensor) { return {tensor.partitions, tensor.partition_bytes}; }
+
+Address address_of(const Allocation& tensor) { return {address_part(tensor, 0), address_part(tensor, 1)}; }
+
+void set_address(Allocation& tensor, Address at) {
+    PyObject* before = tensor.address;
+    tensor.address = nb::make_tuple(at.partition, at.byte).release().ptr();
+    Py_DECREF(before);
+}
+
+int64_t pack(nb::list tensors, int64_t capacity, int64_t bank) {
+    Occupied occupied(capacity);
+    Living living;
+    Vacated vacated;
+    int64_t number = 0;
+    for (Allocation* tensor : allocations_of(tensors)) {
+        Extent extent = extent_of(*tensor);
+        living.end_before(tensor->first, [&](const Dead& dead) {
+            occupied.add(dead.extent, dead.at, -1);
+            vacated.of(dead.extent).push_back(dead.at);
+        });
+        Address at = address_of(*tensor);
+        if (!tensor->manual) {
+            if (!vacated.take(extent, occupied, true, at) && !occupied.find(extent, bank, at)) return number;
+            set_address(*tensor, at);
         }
         occupied.add(extent, at, +1);
-        ending.push({tensor.last, tensor.id, extent, at});
+        living.add(*tensor, extent, at);
+        number++;
     }
     return -1;
+}
+
+// An address in memory that no tensor has had yet; `fresh` is the first byte of that.
+bool untouched(const Occupied& occupied, const Extent& extent, int64_t bank, int64_t& fresh, Address& at) {
+    int64_t start = fresh;
+    if (bank && start % bank + extent.partition_bytes > bank) start = (start + bank - 1) / bank * bank;
+    int64_t end = start + granules(extent.partition_bytes) * granule;
+    if (!occupied.free_everywhere(start / granule, end / granule)) return false;
+    at = {0, start};
+    fresh = end;
+    return true;
+}
+
+bool spread(nb::list tensors, int64_t capacity, int64_t bank) {
+    Occupied occupied(capacity);
+    Living living;
+    Vacated vacated;
+    std::vector<std::pair<Allocation*, Address>> chosen;
+    int64_t fresh = 0;
+    for (Allocation* tensor : allocations_of(tensors)) {
+        if (tensor->manual) occupied.add(extent_of(*tensor), address_of(*tensor), +1);
+    }
+    for (Allocation* tensor : allocations_of(tensors)) {
+        if (tensor->manual) continue;
+        Extent extent = extent_of(*tensor);
+        living.end_before(tensor->first, [&](const Dead& dead) {
+            occupied.add(dead.extent, dead.at, -1);
+            vacated.of(dead.extent).push_back(dead.at);
+        });
+        Address at;
+        bool found = untouched(occupied, extent, bank, fresh, at) || vacated.take(extent, occupied, false, at) ||
+                     occupied.find(extent, bank, at);
+        if (!found) return false;
+        chosen.emplace_back(tensor, at);
+        occupied.add(extent, at, +1);
+        living.add(*tensor, extent, at);
+    }
+    for (auto& [tensor, at] : chosen) set_address(*tensor, at);
+    return true;
 }
 
 }  // namespace
 
 void bind_allocate(nb::module_& m) {
-    m.def("place", &place, "tensors"_a, "capacity"_a, "bank"_a,
-          "Addresses for tensors in the order of their first use; the position of the first that does not fit, or -1.");
+    m.def("pack", &pack, "tensors"_a, "capacity"_a, "bank"_a,
+          "Low addresses for tensors in the order of their first use; the position of the first that does not fit, or -1.");
+    m.def("spread", &spread, "tensors"_a, "capacity"_a, "bank"_a,
+          "Addresses as far apart in time as the memory allows; False, and nothing changed, when they do not fit so.");
 }
 
 }  // namespace opentrn

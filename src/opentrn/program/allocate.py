@@ -55,14 +55,14 @@ def allocate(tensors: Iterable[Allocation], region: MemoryRegion, capacity: int,
     used.sort(key=lambda t: (t.first, t.id))
     result = MemoryMap(region, capacity, tensors=used)
     core = native.core()
-    failed = core.place(used, capacity, bank or 0) if core else _place_all(used, capacity, bank)
+    failed = core.pack(used, capacity, bank or 0) if core else _pack(used, capacity, bank)
     if failed >= 0:
         raise _over(result, used[failed])
     result.peak, result.peak_at = _peak(used)
     return result
 
 
-def _place_all(used: list[Allocation], capacity: int, bank: int | None) -> int:
+def _pack(used: list[Allocation], capacity: int, bank: int | None) -> int:
     """Set the addresses; the position of the first tensor that does not fit, or -1. The native core has a twin."""
     occupied = np.zeros((QUADRANTS, -(-capacity // GRANULE)), np.int32)
     ending: list[tuple[int, int, Allocation]] = []
@@ -87,36 +87,43 @@ def spread(memory: MemoryMap, bank: int | None = None) -> None:
 
     Where the tensors do not fit in that way, the packed addresses stay.
     """
-    packed = [t.address for t in memory.tensors]
-    occupied = np.zeros((QUADRANTS, -(-memory.capacity // GRANULE)), np.int32)
-    for tensor in memory.tensors:
+    core = native.core()
+    (core.spread if core else _spread)(memory.tensors, memory.capacity, bank or 0)
+
+
+def _spread(tensors: list[Allocation], capacity: int, bank: int) -> bool:
+    """Set the addresses; False, and nothing changed, when the tensors do not fit so. The native core has a twin."""
+    packed = [t.address for t in tensors]
+    occupied = np.zeros((QUADRANTS, -(-capacity // GRANULE)), np.int32)
+    for tensor in tensors:
         if tensor.manual:  # nobody else may ever be there: when it is used again is for its author to say
             _fill(occupied, tensor, +1)
     ending: list[tuple[int, int, Allocation]] = []
     vacated: dict[tuple[int, int], deque[tuple[int, int]]] = {}
     fresh = 0
-    for tensor in (t for t in memory.tensors if not t.manual):
+    for tensor in (t for t in tensors if not t.manual):
         while ending and ending[0][0] < tensor.first:
             dead = heapq.heappop(ending)[2]
             _fill(occupied, dead, -1)
             assert dead.address is not None
             vacated.setdefault(_size(dead), deque()).append(dead.address)
         address, fresh = _untouched(occupied, tensor, fresh, bank)
-        tensor.address = address or _oldest(occupied, tensor, vacated) or _place(occupied, tensor, bank)
+        tensor.address = address or _oldest(occupied, tensor, vacated) or _place(occupied, tensor, bank or None)
         if tensor.address is None:
-            for each, address in zip(memory.tensors, packed, strict=True):
+            for each, address in zip(tensors, packed, strict=True):
                 each.address = address
-            return
+            return False
         _fill(occupied, tensor, +1)
         heapq.heappush(ending, (tensor.last, tensor.id, tensor))
+    return True
 
 
 def _untouched(
-    occupied: np.ndarray, tensor: Allocation, fresh: int, bank: int | None
+    occupied: np.ndarray, tensor: Allocation, fresh: int, bank: int
 ) -> tuple[tuple[int, int] | None, int]:
     """(an address in memory that no tensor has had yet, the first byte beyond it); None when there is none left."""
     start = fresh
-    if bank is not None and start % bank + tensor.partition_bytes > bank:
+    if bank and start % bank + tensor.partition_bytes > bank:
         start = -(-start // bank) * bank
     end = start + -(-tensor.partition_bytes // GRANULE) * GRANULE
     free = end <= occupied.shape[1] * GRANULE and not occupied[:, start // GRANULE : end // GRANULE].any()
