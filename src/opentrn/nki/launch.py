@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -166,7 +168,8 @@ class _Launch:
 
         outer = ACTIVE.recorder
         try:
-            returned = self.lockstep.run(body)[0]
+            with nullcontext() if self.mode.data else _without_collector():
+                returned = self.lockstep.run(body)[0]
             for core in self.cores:
                 core.place()
         finally:
@@ -263,6 +266,21 @@ class _Launch:
         )
         self.cores[0].warnings.append(fault)
         notice(str(fault), UserWarning)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Without Python's garbage collector, which would walk the tiles of a large kernel again and again to no avail.
+
+    Only where tensors have no memory: what a kernel leaves behind in cycles is small then.
+    """
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def _has_tensor(value: Any) -> bool:
