@@ -47,8 +47,8 @@ void new_dims(View& view, int32_t rank) {
 }
 
 // A view of the type of `like` with the same tensor, dtype and run-time index; sizes and strides are for the caller to set.
-View* derived(const View& like, int32_t rank, int64_t offset) {
-    PyObject* object = PyType_GenericAlloc(Py_TYPE(&like), 0);
+View* derived(View& like, int32_t rank, int64_t offset) {
+    PyObject* object = PyType_GenericAlloc(Py_TYPE(reinterpret_cast<PyObject*>(&like)), 0);
     if (!object) nb::raise_python_error();
     View& made = view_of(object);
     made.storage = like.storage;
@@ -183,7 +183,7 @@ int32_t kept_dims(const View& view, const Cut* cuts, int32_t* kept) {
     return count;
 }
 
-PyObject* window(const View& view, const Cut* cuts) {
+PyObject* window(View& view, const Cut* cuts) {
     int32_t kept[max_rank + 1], rank = kept_dims(view, cuts, kept);
     int64_t offset = view.offset;
     for (int32_t d = 0; d < view.rank; d++) offset += cuts[d].start * view.strides()[d];
@@ -197,7 +197,7 @@ PyObject* window(const View& view, const Cut* cuts) {
 }
 
 // A window by plain slices, integers and an ellipsis; nullptr where Python has to look.
-PyObject* quick_subscript(const View& view, PyObject* key) {
+PyObject* quick_subscript(View& view, PyObject* key) {
     if (!view.storage || view.dynamic || view.rank > max_rank) return nullptr;
     PyObject* keys[max_rank + 1];
     Cut cuts[max_rank];

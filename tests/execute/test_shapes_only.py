@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 
 import jax
@@ -134,6 +135,25 @@ def test_rules_capacity_and_views_are_checked():
     for kernel, error in ((rule, RuleError), (capacity, CapacityError), (view, ViewError)):
         with pytest.raises(error):
             shapes_only(kernel, ShapeDtype((4, 8), "float32"))
+
+
+def test_tensors_placed_over_each_other_are_recorded():
+    def kernel(x):
+        a, b = (nl.ndarray((4, 8), dtype=nl.float32, address=(0, n)) for n in (0, 16))
+        nisa.dma_copy(dst=a, src=x)
+        nisa.dma_copy(dst=b, src=x)
+        nisa.dma_copy(dst=x, src=a)
+
+    assert shapes_only(kernel, ShapeDtype((4, 8), "float32")).instruction_count == 3
+
+
+def test_the_garbage_collector_is_back_afterwards():
+    seen = []
+    shapes_only(lambda x: (seen.append(gc.isenabled()), doubled(x))[1], X)
+    with pytest.raises(ViewError):
+        shapes_only(lambda x: x[0:9], X)
+    assert seen == [False]
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize("shape", [(), (0, 4)])

@@ -52,6 +52,19 @@ def test_one_row_for_each_instruction():
     assert all(t.address is not None for t in trace.allocations if t.buffer.on_chip)
 
 
+def test_columns_are_small():
+    def kernel(x):
+        tile = nl.load(x)
+        for _ in range(1000):
+            nisa.tensor_tensor(dst=tile, data1=tile, data2=tile, op=nl.add)
+        nisa.dma_copy(dst=x, src=tile)
+
+    trace = trace_of(kernel)
+    columns = (trace.step, trace.place, trace.first_operand, trace.region, trace.access)
+    assert sum(column.nbytes for column in columns) <= 40 * len(trace)
+    assert [len(table) for table in (trace.steps, trace.places, trace.geometries, trace.region_offset)] == [3, 3, 1, 2]
+
+
 def test_old_values_that_can_survive_are_read():
     def kernel(x):
         tile = nl.load(x)

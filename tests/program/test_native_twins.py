@@ -18,7 +18,7 @@ from opentrn.errors import CapacityError, OpentrnError
 from opentrn.isa.enums import MemoryRegion
 from opentrn.numerics.dtypes import DTYPES
 from opentrn.program import native
-from opentrn.program.allocate import allocate
+from opentrn.program.allocate import allocate, spread
 from opentrn.program.layout import Layout
 from opentrn.program.storage import Allocation, Storage
 from opentrn.program.trace import Trace
@@ -239,7 +239,7 @@ ROWS = st.tuples(
 def test_placing(rows, where):
     region, bank = where
 
-    def placed(compiled: bool):
+    def placed(compiled: bool, apart: bool):
         tensors = []
         for n, (partitions, nbytes, first, length, address) in enumerate(rows):
             shape, address = (partitions, nbytes), address if partitions <= 64 else None
@@ -251,6 +251,9 @@ def test_placing(rows, where):
                 memory = allocate(tensors, region, 2048, bank)
             except CapacityError as error:
                 return str(error)
+            if apart:
+                spread(memory, bank)
         return [t.address for t in tensors], memory.peak, memory.peak_at
 
-    assert placed(True) == placed(False)
+    for apart in (False, True):
+        assert placed(True, apart) == placed(False, apart)

@@ -1,6 +1,6 @@
 """The command `opentrn`. One file per command; each has `main(argv) -> exit code` and calls the library.
 
-Exit codes: 0 success, 1 the library or the script raised an error, 2 the command line is wrong, 130 interrupted, 141 nobody reads the output.
+Exit codes: 0 success, 1 an error of the library or the script, 2 the command line is wrong, 130 interrupted, 141 output unread.
 """
 
 from __future__ import annotations

@@ -105,12 +105,12 @@ class Core:
         on_chip = buffer.on_chip
         if on_chip and (address is not None or made.partition_bytes > self._capacity[buffer]):
             self._check_place(made)
-        wide = self.mode.wide and dtype.is_float and dtype.itemsize < 4
-        if block is None and self.mode.data:
-            itemsize = 4 if wide else dtype.itemsize
-            block = new_block(prod(shape) * itemsize, itemsize)
-        storage = Storage(made, block, wide)
         self.allocations.append(made)
+        if not self.mode.data:
+            return Storage(made, None)
+        wide = self.mode.wide and dtype.is_float and dtype.itemsize < 4
+        itemsize = 4 if wide else dtype.itemsize
+        storage = Storage(made, block or new_block(prod(shape) * itemsize, itemsize), wide)
         if on_chip:
             if address is not None:
                 self._neighbours.add(storage)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import inspect
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -168,7 +170,8 @@ class _Launch:
 
         outer = ACTIVE.recorder
         try:
-            returned = self.lockstep.run(body)[0]
+            with nullcontext() if self.mode.data else _without_collector():
+                returned = self.lockstep.run(body)[0]
             for core in self.cores:
                 core.place()
         finally:
@@ -276,6 +279,21 @@ def _name(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any])
     for name, value in bound.items():
         if isinstance(value, View) and not value.storage.allocation.name:
             value.storage.allocation.name = name
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Without Python's garbage collector, which would walk the tiles of a large kernel again and again to no avail.
+
+    Only where tensors have no memory: what a kernel leaves behind in cycles is small then.
+    """
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def _has_tensor(value: Any) -> bool:
