@@ -26,7 +26,8 @@ from opentrn.numerics.dtypes import DTYPES
 from opentrn.profile.perfetto import write_perfetto
 from opentrn.program.storage import Allocation
 from opentrn.program.trace import READS, WRITES, Geometry, Trace
-from opentrn.timing import simulate
+from opentrn.timing import native, simulate
+from opentrn.timing.lower import classes_of, columns_of, machine_of
 
 __all__ = ["main"]
 
@@ -71,14 +72,19 @@ def repeated(trace: Trace, times: int) -> Trace:
     return replace(trace, first_operand=starts, **tiled)
 
 
+def _loop(program: Trace, chip: Any) -> float:
+    """Seconds of dependencies, pruning and event loop."""
+    classes = classes_of(program.steps, chip)
+    machine, columns = machine_of(chip, classes), columns_of(program, chip, 0)
+    return _median(lambda: native.run(machine, classes, [columns]))
+
+
 def _long_programs() -> dict[str, float]:
-    """Seconds of dependencies, pruning and event loop by the length of the program."""
+    """Seconds of the loop by the length of the program."""
     recorded = _record(TILED)
-    trace, found = recorded.traces[0], {}
-    for length in LONG:
-        program = repeated(trace, max(1, round(length / len(trace))))
-        found[str(len(program))] = _median(lambda p=program: simulate([p], recorded.chip))
-    return found
+    trace = recorded.traces[0]
+    programs = [repeated(trace, max(1, round(length / len(trace)))) for length in LONG]
+    return {str(len(program)): _loop(program, recorded.chip) for program in programs}
 
 
 def random_rectangles(count: int, seed: int = 0) -> Trace:
@@ -121,11 +127,7 @@ def random_rectangles(count: int, seed: int = 0) -> Trace:
 
 
 def _irregular() -> dict[str, float]:
-    chip, found = load_chip("trn2"), {}
-    for count in IRREGULAR:
-        program = random_rectangles(count)
-        found[str(count)] = _median(lambda p=program: simulate([p], chip))
-    return found
+    return {str(count): _loop(random_rectangles(count), load_chip("trn2")) for count in IRREGULAR}
 
 
 def _with_values(size: int) -> dict[str, float]:

@@ -122,9 +122,7 @@ def _spread_all(tensors: list[Allocation], capacity: int, bank: int, fresh_first
     return True
 
 
-def _untouched(
-    occupied: np.ndarray, tensor: Allocation, fresh: int, bank: int
-) -> tuple[tuple[int, int] | None, int]:
+def _untouched(occupied: np.ndarray, tensor: Allocation, fresh: int, bank: int) -> tuple[tuple[int, int] | None, int]:
     """(an address in memory that no tensor has had yet, the first byte beyond it); None when there is none left."""
     start = fresh
     if bank and start % bank + tensor.partition_bytes > bank:
