@@ -1,7 +1,11 @@
 """Outputs of commands in pages: put in place, compared, and refused when the command fails."""
 
+import shlex
+from pathlib import Path
+
 import pytest
 
+from opentrn.cli.profile import checked
 from opentrn.docs.outputs import commands, refresh
 from opentrn.errors import KernelError
 
@@ -41,3 +45,23 @@ def test_a_command_that_fails_is_an_error_and_the_page_stays(page):
 
 def test_commands_of_a_page():
     assert commands(PAGE) == ["--version"]
+
+
+ROOT = Path(__file__).parents[1]
+SHOWN = [
+    (page.name, command) for page in sorted((ROOT / "docs").glob("*.md")) for command in commands(page.read_text())
+]
+
+
+def test_the_guide_shows_commands():
+    assert sum(name == "optimising-a-kernel.md" for name, _ in SHOWN) >= 8
+
+
+@pytest.mark.parametrize(("page", "command"), [pair for pair in SHOWN if pair[1].startswith("profile ")])
+def test_commands_of_the_pages_can_be_run(page, command, monkeypatch):
+    """Their outputs are compared by `opentrn docs --outputs --check`, which takes a minute."""
+    monkeypatch.chdir(ROOT)
+    given, args = checked(shlex.split(command)[1:])
+    steps = (ROOT / "examples/optimising/matmul.py").read_text()
+    for name in [given.kernel, *args]:
+        assert name is None or f"def {name}(" in steps

@@ -1,9 +1,8 @@
-// Addresses by liveness: the twins of `_pack` and `_spread` in opentrn.program.allocate, which are their specifications.
+// Addresses by liveness: the twin of `_place_all` in opentrn.program.allocate, which is its specification.
 #include "allocate.hpp"
 
 #include <algorithm>
 #include <deque>
-#include <functional>
 #include <map>
 #include <queue>
 #include <vector>
@@ -40,23 +39,15 @@ public:
     explicit Occupied(int64_t capacity) : width_(granules(capacity)), counts_(static_cast<size_t>(quadrants * width_)) {}
 
     void add(const Extent& extent, Address at, int delta) {
-        each_row(extent, at, [&](size_t begin, size_t end) {
-            for (size_t n = begin; n < end; n++) counts_[n] += delta;
+        each_row(extent, at, [&](int32_t* begin, int32_t* end) {
+            for (int32_t* count = begin; count < end; count++) *count += delta;
             return true;
         });
     }
 
-    bool free(const Extent& extent, Address at) const {
-        return each_row(extent, at, [&](size_t begin, size_t end) { return none(begin, end); });
-    }
-
-    // No tensor in any quadrant of these granules, which exist.
-    bool free_everywhere(int64_t begin, int64_t end) const {
-        for (int64_t row = 0; end <= width_ && row < quadrants; row++) {
-            auto start = static_cast<size_t>(row * width_);
-            if (!none(start + static_cast<size_t>(begin), start + static_cast<size_t>(end))) return false;
-        }
-        return end <= width_;
+    bool free(const Extent& extent, Address at) {
+        return each_row(extent, at,
+                        [](int32_t* begin, int32_t* end) { return std::all_of(begin, end, [](int32_t n) { return n == 0; }); });
     }
 
     // The lowest free byte, in the lowest quadrant that has it. `bank` in bytes, 0: none.
@@ -78,18 +69,15 @@ private:
     int64_t width_;
     std::vector<int32_t> counts_;
 
-    bool none(size_t begin, size_t end) const {
-        return std::all_of(counts_.data() + begin, counts_.data() + end, [](int32_t count) { return count == 0; });
-    }
-
-    // `body(begin, end)` on the counts of each quadrant's part of the window, as long as it says true.
-    template <class Body> bool each_row(const Extent& extent, Address at, Body body) const {
+    // `body(begin, end)` on each quadrant's part of the window, as long as it says true.
+    template <class Body> bool each_row(const Extent& extent, Address at, Body body) {
         int64_t first = at.partition / quadrant_partitions;
         int64_t last = (at.partition + extent.partitions + quadrant_partitions - 1) / quadrant_partitions;
         int64_t begin = std::min(at.byte / granule, width_);
         int64_t end = std::min(granules(at.byte + extent.partition_bytes), width_);
         for (int64_t row = first; row < std::min<int64_t>(last, quadrants); row++) {
-            if (!body(static_cast<size_t>(row * width_ + begin), static_cast<size_t>(row * width_ + end))) return false;
+            int32_t* counts = counts_.data() + row * width_;
+            if (!body(counts + begin, counts + end)) return false;
         }
         return true;
     }
@@ -125,62 +113,17 @@ private:
     }
 };
 
-struct Dead {
+struct Ending {
+    int64_t last, id;
     Extent extent;
     Address at;
+
+    bool operator>(const Ending& other) const { return last != other.last ? last > other.last : id > other.id; }
 };
 
-// The tensors that are live, by when they die.
-class Living {
-public:
-    void add(const Allocation& tensor, const Extent& extent, Address at) {
-        ending_.push({tensor.last, tensor.id, {extent, at}});
-    }
-
-    // `bury(dead)` for each tensor that died before `moment`, in order.
-    template <class Bury> void end_before(int64_t moment, Bury bury) {
-        for (; !ending_.empty() && ending_.top().last < moment; ending_.pop()) bury(ending_.top().dead);
-    }
-
-private:
-    struct Ending {
-        int64_t last, id;
-        Dead dead;
-
-        bool operator>(const Ending& other) const { return last != other.last ? last > other.last : id > other.id; }
-    };
-
-    std::priority_queue<Ending, std::vector<Ending>, std::greater<>> ending_;
-};
-
-// Places of dead tensors, by size.
-class Vacated {
-public:
-    std::deque<Address>& of(const Extent& extent) { return places_[{extent.wanted_quadrants(), extent.partition_bytes}]; }
-
-    // The place of one of equal size that is still free: of those that died last, or first.
-    bool take(const Extent& extent, const Occupied& occupied, bool last, Address& at) {
-        for (std::deque<Address>& places = of(extent); !places.empty();) {
-            at = last ? places.back() : places.front();
-            last ? places.pop_back() : places.pop_front();
-            if (occupied.free(extent, at)) return true;
-        }
-        return false;
-    }
-
-private:
-    std::map<std::pair<int, int64_t>, std::deque<Address>> places_;
-};
-
-std::vector<Allocation*> allocations_of(nb::list tensors) {
-    std::vector<Allocation*> found;
-    for (nb::handle tensor : tensors) found.push_back(&as_allocation(tensor.ptr()));
-    return found;
+Allocation& tensor_at(nb::list tensors, size_t n) {
+    return as_allocation(PyList_GetItem(tensors.ptr(), static_cast<Py_ssize_t>(n)));
 }
-
-Extent extent_of(const Allocation& tensor) { return {tensor.partitions, tensor.partition_bytes}; }
-
-Address address_of(const Allocation& tensor) { return {address_part(tensor, 0), address_part(tensor, 1)}; }
 
 void set_address(Allocation& tensor, Address at) {
     PyObject* before = tensor.address;
@@ -188,75 +131,101 @@ void set_address(Allocation& tensor, Address at) {
     Py_DECREF(before);
 }
 
-int64_t pack(nb::list tensors, int64_t capacity, int64_t bank) {
-    Occupied occupied(capacity);
-    Living living;
-    Vacated vacated;
-    int64_t number = 0;
-    for (Allocation* tensor : allocations_of(tensors)) {
-        Extent extent = extent_of(*tensor);
-        living.end_before(tensor->first, [&](const Dead& dead) {
-            occupied.add(dead.extent, dead.at, -1);
-            vacated.of(dead.extent).push_back(dead.at);
-        });
-        Address at = address_of(*tensor);
-        if (!tensor->manual) {
-            if (!vacated.take(extent, occupied, true, at) && !occupied.find(extent, bank, at)) return number;
-            set_address(*tensor, at);
+// The tensors that are live, and by size the places of those that are dead, the latest last.
+class Lives {
+public:
+    using Size = std::pair<int, int64_t>;
+
+    explicit Lives(Occupied& occupied) : occupied_(occupied) {}
+
+    static Size size_of(const Extent& extent) { return {extent.wanted_quadrants(), extent.partition_bytes}; }
+
+    void begin(const Allocation& tensor, const Extent& extent, Address at) {
+        occupied_.add(extent, at, +1);
+        ending_.push({tensor.last, tensor.id, extent, at});
+    }
+
+    void end_before(int64_t first) {
+        while (!ending_.empty() && ending_.top().last < first) {
+            const Ending& dead = ending_.top();
+            occupied_.add(dead.extent, dead.at, -1);
+            vacated[size_of(dead.extent)].push_back(dead.at);
+            ending_.pop();
         }
-        occupied.add(extent, at, +1);
-        living.add(*tensor, extent, at);
-        number++;
+    }
+
+    // A dead tensor's place into which nothing has moved: the latest or the oldest.
+    bool reuse(const Extent& extent, bool oldest, Address& at) {
+        auto& places = vacated[size_of(extent)];
+        while (!places.empty()) {
+            at = oldest ? places.front() : places.back();
+            oldest ? places.pop_front() : places.pop_back();
+            if (occupied_.free(extent, at)) return true;
+        }
+        return false;
+    }
+
+private:
+    Occupied& occupied_;
+    std::priority_queue<Ending, std::vector<Ending>, std::greater<>> ending_;
+    std::map<Size, std::deque<Address>> vacated;
+};
+
+// Sets the address of each tensor (in the order of their first use) that has none by hand. The position of the first
+// that does not fit, or -1.
+int64_t place(nb::list tensors, int64_t capacity, int64_t bank) {
+    Occupied occupied(capacity);
+    Lives lives(occupied);
+    for (size_t n = 0; n < tensors.size(); n++) {
+        Allocation& tensor = tensor_at(tensors, n);
+        Extent extent{tensor.partitions, tensor.partition_bytes};
+        lives.end_before(tensor.first);
+        Address at{address_part(tensor, 0), address_part(tensor, 1)};
+        if (!tensor.manual) {
+            if (!lives.reuse(extent, false, at) && !occupied.find(extent, bank, at)) return static_cast<int64_t>(n);
+            set_address(tensor, at);
+        }
+        lives.begin(tensor, extent, at);
     }
     return -1;
 }
 
-// An address in memory that no tensor has had yet; `fresh` is the first byte of that.
-bool untouched(const Occupied& occupied, const Extent& extent, int64_t bank, int64_t& fresh, Address& at) {
-    int64_t start = fresh;
-    if (bank && start % bank + extent.partition_bytes > bank) start = (start + bank - 1) / bank * bank;
-    int64_t end = start + granules(extent.partition_bytes) * granule;
-    if (!occupied.free_everywhere(start / granule, end / granule)) return false;
-    at = {0, start};
-    fresh = end;
-    return true;
-}
-
-bool spread(nb::list tensors, int64_t capacity, int64_t bank) {
+// The same with as much time as possible between two tensors of one place (`_spread_all`). False when one does not fit.
+bool spread(nb::list tensors, int64_t capacity, int64_t bank, bool fresh_first) {
     Occupied occupied(capacity);
-    Living living;
-    Vacated vacated;
-    std::vector<std::pair<Allocation*, Address>> chosen;
-    int64_t fresh = 0;
-    for (Allocation* tensor : allocations_of(tensors)) {
-        if (tensor->manual) occupied.add(extent_of(*tensor), address_of(*tensor), +1);
+    Lives lives(occupied);
+    for (size_t n = 0; n < tensors.size(); n++) {
+        const Allocation& tensor = tensor_at(tensors, n);
+        if (!tensor.manual) continue;
+        occupied.add({tensor.partitions, tensor.partition_bytes}, {address_part(tensor, 0), address_part(tensor, 1)}, +1);
     }
-    for (Allocation* tensor : allocations_of(tensors)) {
-        if (tensor->manual) continue;
-        Extent extent = extent_of(*tensor);
-        living.end_before(tensor->first, [&](const Dead& dead) {
-            occupied.add(dead.extent, dead.at, -1);
-            vacated.of(dead.extent).push_back(dead.at);
-        });
-        Address at;
-        bool found = untouched(occupied, extent, bank, fresh, at) || vacated.take(extent, occupied, false, at) ||
-                     occupied.find(extent, bank, at);
-        if (!found) return false;
-        chosen.emplace_back(tensor, at);
-        occupied.add(extent, at, +1);
-        living.add(*tensor, extent, at);
+    int64_t fresh = fresh_first ? 0 : capacity;
+    for (size_t n = 0; n < tensors.size(); n++) {
+        Allocation& tensor = tensor_at(tensors, n);
+        if (tensor.manual) continue;
+        Extent extent{tensor.partitions, tensor.partition_bytes};
+        lives.end_before(tensor.first);
+        bool crosses = bank > 0 && fresh % bank + extent.partition_bytes > bank;
+        Address at{0, crosses ? (fresh + bank - 1) / bank * bank : fresh};
+        int64_t end = at.byte + granules(extent.partition_bytes) * granule;
+        if (end <= granules(capacity) * granule && occupied.free({128, extent.partition_bytes}, at)) {
+            fresh = end;
+        } else if (!lives.reuse(extent, true, at) && !occupied.find(extent, bank, at)) {
+            return false;
+        }
+        set_address(tensor, at);
+        lives.begin(tensor, extent, at);
     }
-    for (auto& [tensor, at] : chosen) set_address(*tensor, at);
     return true;
 }
 
 }  // namespace
 
 void bind_allocate(nb::module_& m) {
-    m.def("pack", &pack, "tensors"_a, "capacity"_a, "bank"_a,
-          "Low addresses for tensors in the order of their first use; the position of the first that does not fit, or -1.");
-    m.def("spread", &spread, "tensors"_a, "capacity"_a, "bank"_a,
-          "Addresses as far apart in time as the memory allows; False, and nothing changed, when they do not fit so.");
+    m.def("place", &place, "tensors"_a, "capacity"_a, "bank"_a,
+          "Addresses for tensors in the order of their first use; the position of the first that does not fit, or -1.");
+    m.def("spread", &spread, "tensors"_a, "capacity"_a, "bank"_a, "fresh_first"_a,
+          "Addresses that let tiles be filled ahead; False when a tensor does not fit in that way.");
 }
 
 }  // namespace opentrn

@@ -88,7 +88,7 @@ def test_files_are_written_whole(opentrn, kernels, tmp_path):
 def test_what_if(opentrn, kernels):
     done = opentrn("profile", kernels, "--kernel", "triple", "--what-if", "dma_latency=0.5x,sbuf=32MiB")
     assert done.returncode == 0, done.stderr
-    assert "what if" in done.stdout and "cost.dma.first_byte_ns" in done.stdout
+    assert "what if dma_latency=0.5x, sbuf=32MiB" in done.stdout
     assert "B is " in done.stdout and "A: triple on trn2" in done.stdout
 
 
@@ -181,3 +181,12 @@ def test_interrupt_exits_130_and_leaves_no_file(script, tmp_path):
         _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (130, "opentrn: interrupted\n")
     assert not (tmp_path / "r.json").exists()
+
+
+def test_the_demo_says_how_long_the_chip_takes(opentrn):
+    done = opentrn("demo", "--heads", "1", "--sequence", "256")
+    assert done.returncode == 0, done.stderr
+    assert "on the chip it takes" in done.stdout and "bound" in done.stdout and "tensor " in done.stdout
+    data = json.loads(opentrn("demo", "--heads", "1", "--sequence", "256", "--json").stdout)
+    low, high = data["latency_band_us"]
+    assert low < data["latency_us"] < high and set(data["utilisation"]) >= {"tensor", "vector"}

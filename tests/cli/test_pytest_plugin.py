@@ -76,3 +76,25 @@ def test_without_the_option_our_errors_are_whole(run):
 def test_loading_the_plugin_does_not_import_numpy(python):
     done = python("-c", "import sys, opentrn.pytest_plugin; print('numpy' in sys.modules)")
     assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
+
+
+TIMES = """
+import nki, nki.isa as nisa, nki.language as nl
+import numpy as np
+
+@nki.jit
+def copy(x):
+    out = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.shared_hbm)
+    tile = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.sbuf)
+    nisa.dma_copy(dst=tile, src=x)
+    nisa.dma_copy(dst=out, src=tile)
+    return out
+
+def test_quick(trn_profile):
+    report = trn_profile(copy)(np.ones((128, 512), np.float32))
+    assert 0 < report.latency_us < 100 and (report.results == 1).all()
+"""
+
+
+def test_trn_profile_times_a_kernel(run):
+    run(TIMES, "--opentrn").assert_outcomes(passed=1)

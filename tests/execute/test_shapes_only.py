@@ -203,7 +203,7 @@ def test_what_needs_values_says_so(body):
 
 def test_the_form_of_a_tensor_can_be_shown():
     def kernel(x):
-        assert repr(x) == "NkiTensor[4, 8] float32 shared_hbm"
+        assert repr(x) == "NkiTensor[4, 8] float32 shared_hbm 'x'"
         return doubled(x)
 
     shapes_only(kernel, ShapeDtype((4, 8), "float32"))

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from opentrn.errors import MachineError
-from opentrn.machine.change import ALIASES, changed, changes_of, parse_changes
+from opentrn.machine.change import ALIASES, asked_of, changed, changes_of, parse_changes
 from opentrn.machine.chip import load_chip
 
 TRN2 = load_chip("trn2")
@@ -95,11 +95,13 @@ def test_changes_of_changes():
     made = changed(changed(TRN2, {"dma": "2x"}), {"dma": "2x", "sbuf": "2x"})
     assert made.cost.dma.cap_bytes_per_ns_core == 4 * TRN2.cost.dma.cap_bytes_per_ns_core
     assert made.quantity("memory.sbuf_bytes").tier == "changed"
+    assert asked_of(made) == ("dma=2x", "dma=2x", "sbuf=2x") and asked_of(TRN2) == ()
 
 
 def test_a_changed_chip_can_be_pickled():
     made = changed(TRN2, {"hbm": "0.5x"})
     again = pickle.loads(pickle.dumps(made))
+    assert asked_of(again) == asked_of(made) == ("hbm=0.5x",)
     assert (
         changes_of(again) == changes_of(made) and again.cost.hbm.bytes_per_ns_stack == made.cost.hbm.bytes_per_ns_stack
     )

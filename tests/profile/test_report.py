@@ -42,7 +42,7 @@ def test_the_contract():
     assert set(report.engines) == set(ENGINES)
     assert report.engines["tensor"].busy_us > 0 and report.engines["tensor"].wait_us > 0
     assert report.dma.nbytes == 2 << 18 and report.bounds["actual"].us == report.latency_us
-    assert len(report.timeline) == 4
+    assert len(report.timeline) == 4 and repr(report).startswith("<profile of matmul on trn2: 5.40 us")
 
 
 def test_names_of_the_data():

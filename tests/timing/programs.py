@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from opentrn.timing import native
+from opentrn.program import native
 from opentrn.timing.lower import COST_FIELDS, Classes
+from opentrn.timing.native import run as run_loop
 from opentrn.timing.timeline import CAUSES, ENGINES
 
 MACHINE = {
@@ -30,7 +31,7 @@ MACHINE = {
 
 COMPILED = [
     pytest.param(False, id="python"),
-    pytest.param(True, id="compiled", marks=pytest.mark.skipif(native._compiled() is None, reason="no native core")),
+    pytest.param(True, id="compiled", marks=pytest.mark.skipif(not native.available(), reason="no native core")),
 ]
 
 
@@ -153,4 +154,4 @@ def run(*programs: Program, compiled: bool, **machine: Any) -> Run:
         [],
         [],
     )
-    return Run(*native.run(MACHINE | machine, classes, cores, compiled=compiled))
+    return Run(*run_loop(MACHINE | machine, classes, cores, compiled=compiled))

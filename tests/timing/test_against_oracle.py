@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tests.timing.programs import Program, run
 
-from opentrn.timing import native
+from opentrn.program import native
 
-pytestmark = pytest.mark.skipif(native._compiled() is None, reason="no native core")
+pytestmark = pytest.mark.skipif(not native.available(), reason="no native core")
+
+QUICK = settings(deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
+"""Without shrinking: a failing pair of programs is no easier to read for being small, and takes minutes to shrink."""
 
 COLUMNS = ("ready", "start", "end", "done", "first", "last", "clock_change")
 
@@ -101,13 +104,13 @@ def assert_same_reasons(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
         np.testing.assert_allclose(*ends, rtol=1e-9, err_msg=f"row {row}")
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(QUICK, max_examples=100)
 @given(programs(), machines)
 def test_one_core(program: Program, machine: dict[str, Any]) -> None:
     assert_same([program], machine)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(QUICK, max_examples=40)
 @given(programs(), programs(), machines)
 def test_two_cores(left: Program, right: Program, machine: dict[str, Any]) -> None:
     for program in (left, right):

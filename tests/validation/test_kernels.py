@@ -96,7 +96,11 @@ def test_attention_has_the_instructions_of_its_trace(random, name, length, dtype
     transposed = rows + products
     assert counts["tensor"]["other"] == scores + transposed + products
     in_passes = transposed + 2 * products + scores * (1 if dtype == "bf16" else 2)
-    found = (in_passes, *(counts[e]["other"] for e in ("scalar", "vector")), *(counts[e]["dma"] for e in ("scalar", "sync", "gpsimd")))
+    found = (
+        in_passes,
+        *(counts[e]["other"] for e in ("scalar", "vector")),
+        *(counts[e]["dma"] for e in ("scalar", "sync", "gpsimd")),
+    )
     assert found == TRACES[name, length, dtype]
 
 
@@ -131,6 +135,12 @@ def test_mlp_keeps_weights_that_fit(random):
     assert small.instructions["dma_copy"] == 1 + 1 + 2 * (1 + 1)  # rhs and bias once; lhs_t and result per tile
 
 
+def test_mlp_joins_loads():
+    shapes = [(512, 128), (512, 512), (1, 512)]
+    report = run(mlp.gemm, *(np.zeros(shape, np.float32) for shape in shapes))
+    assert report.instructions["dma_copy"] == 1 + 2 + 1 + 1  # 4 KiB per partition: 8 tiles of lhs_t, 2 of rhs
+
+
 @pytest.mark.parametrize("options", [{"rows": 1}, {"rows": 128}])
 def test_vector_add_tiled(random, options):
     a, b = random.standard_normal((2, 256), np.float32)
@@ -147,7 +157,10 @@ def test_vector_add_streamed(random):
 @pytest.mark.parametrize("pool", [1, 2])
 @pytest.mark.parametrize(("kernel", "target"), [(conv2d.row_by_row, "trn2"), (conv2d.two_rows, "trn1")])
 def test_conv2d(random, kernel, target, pool):
-    x, weights = random.standard_normal((1, 128, 6, 8), np.float32), random.standard_normal((128, 128, 3, 3), np.float32)
+    x, weights = (
+        random.standard_normal((1, 128, 6, 8), np.float32),
+        random.standard_normal((128, 128, 3, 3), np.float32),
+    )
     bias = random.standard_normal(128, np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(x[0].astype(np.float64), (3, 3), axis=(1, 2))
     wanted = np.einsum("chwij,ocij->ohw", windows, weights) + bias[:, None, None]
@@ -166,7 +179,10 @@ def test_kmeans(random):
 @pytest.mark.parametrize("options", [{"reload": True}, {}, {"piece": 64}])
 def test_mamba(random, options):
     delta, u = random.uniform(0, 1, (2, 1, 128, 128)).astype(np.float32)
-    a, b, c = -random.uniform(0, 1, (128, 2)).astype(np.float32), *random.uniform(0, 1, (2, 1, 2, 128)).astype(np.float32)
+    a, b, c = (
+        -random.uniform(0, 1, (128, 2)).astype(np.float32),
+        *random.uniform(0, 1, (2, 1, 2, 128)).astype(np.float32),
+    )
     state, wanted = np.zeros((128, 2)), np.zeros((1, 128, 128))
     for t in range(128):
         state = np.exp(delta[0, :, t, None] * a) * state + (delta * u)[0, :, t, None] * b[0, :, t]
@@ -200,7 +216,9 @@ def test_every_probe_runs(name):
     src, dst = ("sbuf", wide, 128), ("psum" if name in ("tensor.matmul", "vector.add_psum") else "sbuf", "float32", 128)
     if name in ("vector.max", "vector.sum"):
         dst = ("sbuf", "float32", 1)
-    report = run(functools.partial(probes.repeated, instruction=name, src=src, dst=dst, repeats=3), np.zeros((1, 1), np.float32))
+    report = run(
+        functools.partial(probes.repeated, instruction=name, src=src, dst=dst, repeats=3), np.zeros((1, 1), np.float32)
+    )
     assert report.instruction_count == 2 + 3 + 2
 
 

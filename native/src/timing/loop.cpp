@@ -65,6 +65,9 @@ struct Engine {
     size_t next = 0;
     double free = 0, last_done = 0;
     double candidate = never;
+    double unhindered = never;   // the candidate, and why, before ports and banks
+    Cause unhindered_cause = start_;
+    int32_t unhindered_blocker = nobody;
     int32_t waits_for = nobody;  // an instruction whose end is not known yet
     bool meeting = false;        // its head waits for the other core
     int32_t previous = nobody;
@@ -72,6 +75,17 @@ struct Engine {
     int32_t blocker = nobody;
     bool done() const { return next == order.size(); }
     int32_t head() const { return order[next]; }
+
+    // Moves the head's time; what delays it longest is the cause that is told.
+    void delay(double& at, double until, Cause why) {
+        if (until <= at) return;
+        if (until - at > at - free) cause = why;
+        at = until;
+    }
+    void delay(double& at, double until, Cause why, int32_t by) {
+        if (until > at && until - at > at - free) blocker = by;
+        delay(at, until, why);
+    }
 };
 
 struct Arrival {
@@ -191,30 +205,24 @@ class Loop {
             if (!wait_for(waits.producer[static_cast<size_t>(k)])) return;
         if (local != nobody && !wait_for(local)) return;
         if (cost.preload > 0) load_weights(core, engine, cost.preload, needed, at);
-        if (cost.table >= 0 && cost.table != core.table && engine.free + machine_.table_load_ns > at) {
-            at = engine.free + machine_.table_load_ns;  // the load waits for nothing
-            engine.cause = table_;
-        }
-        if (cost.address > 0) {
-            at += cost.address;
-            engine.cause = register_;
-        }
+        if (cost.table >= 0 && cost.table != core.table)
+            engine.delay(at, engine.free + machine_.table_load_ns, table_);  // the load waits for nothing
+        engine.delay(at, at + cost.address, register_);
         if (cost.meets >= 0 && cores_.size() > 1) {
             engine.meeting = true;
             ready_at_[core_number(core)][e] = at;
             meet(core, e, cost.meets);
             return;
         }
-        engine.candidate = at;
+        engine.candidate = engine.unhindered = at;
+        engine.unhindered_cause = engine.cause;
+        engine.unhindered_blocker = engine.blocker;
     }
 
     // LoadStationary runs behind the matmul before it (trainium_inferentia2_arch.rst, "Performance Consideration").
     void load_weights(Core& core, Engine& engine, double work, double needed, double& at) const {
         double begin = std::max({core.previous_matmul, needed, machine_.prologue_ns});
-        double loaded = begin + work / core.clock.rate();
-        if (loaded <= at) return;
-        at = loaded;
-        engine.cause = weights_;
+        engine.delay(at, begin + work / core.clock.rate(), weights_);
     }
 
     int core_number(const Core& core) const { return static_cast<int>(&core - cores_.data()); }
@@ -230,7 +238,11 @@ class Loop {
             double together = std::max(mine, yours);
             if (mine < together) ours.cause = core_;
             if (yours < together) theirs.cause = core_;
-            ours.candidate = theirs.candidate = together;
+            ours.candidate = theirs.candidate = ours.unhindered = theirs.unhindered = together;
+            ours.unhindered_cause = ours.cause;
+            theirs.unhindered_cause = theirs.cause;
+            ours.unhindered_blocker = ours.blocker;
+            theirs.unhindered_blocker = theirs.blocker;
             ours.meeting = theirs.meeting = false;
             return;
         }
@@ -281,26 +293,21 @@ class Loop {
 
     // True when a port or a PSUM bank is taken; the candidate is then the time at which it is free.
     bool conflict(Core& core, int e, int32_t i, double start) {
+        if (e != vector_ && e != scalar && e != gpsimd) return false;
         Engine& engine = core.engines[e];
-        double later = start;
+        double later = engine.unhindered;  // from the beginning each time: others may have taken more since
+        engine.cause = engine.unhindered_cause;
+        engine.blocker = engine.unhindered_blocker;
         if (!machine_.vector_gpsimd_parallel && (e == vector_ || e == gpsimd) && cost_of(core, i).nbytes == 0) {
             const Engine& other = core.engines[e == vector_ ? gpsimd : vector_];
-            if (other.previous != nobody && other.free > later) {
-                later = other.free;
-                engine.cause = port_;
-                engine.blocker = other.previous;
-            }
+            if (other.previous != nobody) engine.delay(later, other.free, port_, other.previous);
         }
         uint8_t used = core.banks[i];
         if (used && (e == vector_ || e == scalar)) {
             int other = e == vector_ ? scalar : vector_;
             for (int b = 0; b < 8; b++) {
                 bool same = machine_.vector_scalar_parallel ? (used >> b & 1) : true;
-                if (same && core.bank_free[b][other] > later) {
-                    later = core.bank_free[b][other];
-                    engine.cause = bank_;
-                    engine.blocker = core.bank_user[b][other];
-                }
+                if (same) engine.delay(later, core.bank_free[b][other], bank_, core.bank_user[b][other]);
             }
         }
         engine.candidate = later;

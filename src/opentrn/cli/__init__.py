@@ -11,12 +11,21 @@ import importlib.metadata
 import sys
 from collections.abc import Sequence
 
-from opentrn.cli import bench, demo, docs, doctor, isa, profile, run
+from opentrn.cli import bench, demo, docs, doctor, isa, profile, run, validate
 from opentrn.errors import OpentrnError
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = {"run": run, "profile": profile, "demo": demo, "isa": isa, "doctor": doctor, "docs": docs, "bench": bench}
+COMMANDS = {
+    "run": run,
+    "profile": profile,
+    "validate": validate,
+    "demo": demo,
+    "isa": isa,
+    "doctor": doctor,
+    "docs": docs,
+    "bench": bench,
+}
 
 
 def _version() -> str:

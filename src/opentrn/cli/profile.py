@@ -16,8 +16,9 @@ from typing import Any
 
 from opentrn.cli.run import chip_name, execute
 from opentrn.errors import LaunchError, OpentrnError
+from opentrn.machine.change import ALIASES, parse_changes
 
-__all__ = ["main"]
+__all__ = ["checked", "main"]
 
 
 def _usage(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -30,12 +31,6 @@ def _usage(parse: Callable[[str], Any]) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return parsed
-
-
-def _changes(text: str) -> dict[str, str]:
-    from opentrn.machine.change import parse_changes
-
-    return parse_changes(text)
 
 
 def _axis(text: str) -> tuple[str, list[Any]]:
@@ -81,8 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     more.add_argument(
         "--what-if",
         metavar="CHANGES",
-        type=_usage(_changes),
-        help="the same program on another machine: dma=2x,throttle=off",
+        type=_usage(parse_changes),
+        help="the same program on another machine: dma=2x,throttle=off; "
+        f"names: {', '.join(ALIASES)}, or a dotted one of docs/machine.md",
     )
     more.add_argument(
         "--sweep",
@@ -97,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _checked(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+def checked(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """The options, and the script's own arguments; a usage error ends the process with 2."""
     own = argv.index("--") if "--" in argv else len(argv)
     parser = _parser()
@@ -153,7 +149,7 @@ def _launches(script: str, kernel: str | None, given: argparse.Namespace, args: 
 
 def main(argv: Sequence[str]) -> int:
     """Profiles and returns 0; 1 when the script or opentrn raised an error, 2 for a usage error."""
-    given, args = _checked(argv)
+    given, args = checked(argv)
     if given.compare:
         return _compare(given, args)
     # what the script prints must not mix with JSON

@@ -17,7 +17,7 @@ from typing import Any
 from opentrn.errors import MachineError
 from opentrn.machine.chip import Chip, Group, Quantity, Value
 
-__all__ = ["ALIASES", "Alias", "changed", "changes_of", "parse_changes"]
+__all__ = ["ALIASES", "Alias", "asked_of", "changed", "changes_of", "parse_changes"]
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,10 @@ _FIXED = ("name", "nc_version", "spellings")
 
 @dataclass(frozen=True, eq=False)
 class _ChangedChip(Chip):
-    """A chip with changes; `entries` holds the changed quantities by dotted path."""
+    """A chip with changes; `entries` holds the changed quantities by dotted path, `asked` what led to them."""
 
     entries: Mapping[str, Quantity] = field(default_factory=dict, repr=False)
+    asked: tuple[str, ...] = ()
 
     def quantity(self, path: str) -> Quantity:
         return self.entries.get(path) or super().quantity(path)
@@ -121,7 +122,12 @@ class _ChangedChip(Chip):
         return super().quantities() | dict(self.entries)
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
-        return changed, (super().__reduce__()[0](self.name), changes_of(self))
+        return _made, (super().__reduce__()[0](self.name), dict(self.entries), self.asked)
+
+
+def asked_of(chip: Chip) -> tuple[str, ...]:
+    """What was asked for, as ``name=value``, in the order of asking; empty for a chip that exists."""
+    return chip.asked if isinstance(chip, _ChangedChip) else ()
 
 
 def changes_of(chip: Chip) -> dict[str, Value]:
@@ -159,9 +165,13 @@ def changed(chip: Chip, changes: Mapping[str, Value | str]) -> Chip:
                 raise MachineError(f"{path} is changed twice", got=", ".join(changes), expected="each number once")
             seen.add(path)
             entries[path] = quantity
+    return _made(chip, entries, (*asked_of(chip), *(f"{name}={value}" for name, value in changes.items())))
+
+
+def _made(chip: Chip, entries: dict[str, Quantity], asked: tuple[str, ...]) -> Chip:
     root = _rebuilt(chip._root, entries)
     groups = {each.name: root[each.name] for each in fields(Chip) if each.name != "_root"}
-    return _ChangedChip(**groups, _root=root, entries=MappingProxyType(entries))
+    return _ChangedChip(**groups, _root=root, entries=MappingProxyType(entries), asked=asked)
 
 
 def _change(chip: Chip, name: str, value: Value | str) -> Iterator[tuple[str, Quantity]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -162,6 +163,7 @@ class _Launch:
             core = self.cores[index]
             given = [self.argument(core, a) for a in args]
             named = {k: self.argument(core, v) for k, v in kwargs.items()}
+            _name(self.function, given, named)
             made = self.function(*given, **named)
             core.flush()
             return made
@@ -281,6 +283,17 @@ def _without_collector() -> Iterator[None]:
     finally:
         if running:
             gc.enable()
+
+
+def _name(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> None:
+    """Give argument tensors the names of their parameters, for errors and reports."""
+    try:
+        bound = inspect.signature(function).bind(*args, **kwargs).arguments
+    except (TypeError, ValueError):  # the call itself says what is wrong with it
+        return
+    for name, value in bound.items():
+        if isinstance(value, View) and not value.storage.allocation.name:
+            value.storage.allocation.name = name
 
 
 def _has_tensor(value: Any) -> bool:

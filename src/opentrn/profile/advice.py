@@ -10,7 +10,9 @@ import numpy as np
 
 from opentrn.profile.amounts import US, sums
 from opentrn.profile.operands import described, streamed_dtype
-from opentrn.timing.timeline import ENGINES, Place
+from opentrn.profile.traffic import LOAD, STORE
+from opentrn.profile.waits import waits as waits_of
+from opentrn.timing.timeline import CAUSES, ENGINES, Place
 
 __all__ = ["RULES", "Advice", "advise"]
 
@@ -29,6 +31,8 @@ class Advice:
     place: Place | None
 
 
+_CHANGES_RESULTS = ("float32_products",)
+
 Rule = Callable[[Any], Iterator[Advice]]
 
 RULES: list[Rule] = []
@@ -36,8 +40,12 @@ RULES: list[Rule] = []
 
 
 def advise(report: Any) -> tuple[Advice, ...]:
-    """All findings about a `ProfileReport`, those about most time first."""
-    return tuple(sorted((found for rule in RULES for found in rule(report)), key=lambda advice: -advice.us))
+    """All findings about a `ProfileReport`, those about most time first; what would change results comes last.
+
+    Where two are about the same time, the one whose rule comes first: it says more.
+    """
+    found = (advice for rule in RULES for advice in rule(report))
+    return tuple(sorted(found, key=lambda advice: (advice.rule in _CHANGES_RESULTS, -round(advice.us, 3))))
 
 
 def _notable(report: Any, us: float) -> bool:
@@ -86,7 +94,7 @@ def dma_triggers(report: Any) -> Iterator[Advice]:
     spent[moves] = timeline.busy[moves]
     by_engine = sums(timeline.engine, spent, len(ENGINES)) * US / report.cores
     most = int(by_engine.argmax())
-    us = float(by_engine[most])
+    us = min(float(by_engine[most]), _on_path(report, ENGINES[most]))
     if us > 0.5 * report.latency_us:
         count = int((timeline.engine[moves] == most).sum())
         yield Advice(
@@ -97,6 +105,37 @@ def dma_triggers(report: Any) -> Iterator[Advice]:
             us,
             timeline.places[int(sums(timeline.place, spent, len(timeline.places)).argmax())],
         )
+
+
+@RULES.append
+def loads_behind_stores(report: Any) -> Iterator[Advice]:
+    """An engine that triggers loads stands still until there is something to store."""
+    timeline, dma = report.timeline, report.timeline.dma
+    stores, loads = (dma.instruction[dma.direction == way] for way in (STORE, LOAD))
+    held = np.zeros(len(timeline))
+    held[stores] = timeline.wait[stores]
+    both = np.isin(timeline.engine, np.unique(timeline.engine[loads]))
+    by_engine = sums(timeline.engine, np.where(both, held, 0.0), len(ENGINES)) * US / report.cores
+    most = int(by_engine.argmax())
+    us = min(float(by_engine[most]), _waits_for_data(report))
+    if _notable(report, us):
+        yield Advice(
+            "loads_behind_stores",
+            f"{ENGINES[most]} triggers loads and stores in turn, and stands before stores {_percent(report, by_engine[most])};"
+            f" an engine waits for data {_percent(report, _waits_for_data(report))}",
+            "let another engine trigger the stores (engine=nisa.engine.scalar), or write the next loads before them",
+            us,
+            timeline.places[int(sums(timeline.place, held, len(timeline.places)).argmax())],
+        )
+
+
+def _waits_for_data(report: Any) -> float:
+    """Microseconds that instructions which are no DMAs wait for data, on the engine where that is longest."""
+    timeline, parts = report.timeline, waits_of(report.timeline)
+    dma = CAUSES.index("dma")
+    spent = np.where(parts.need == dma, parts.need_ns, 0.0) + np.where(parts.cause == dma, parts.cause_ns, 0.0)
+    spent[timeline.dma.instruction] = 0.0
+    return float(sums(timeline.engine, spent, len(ENGINES)).max()) * US / report.cores
 
 
 @RULES.append
@@ -117,7 +156,7 @@ def tensor_waits_for_dma(report: Any) -> Iterator[Advice]:
 @RULES.append
 def reloads(report: Any) -> Iterator[Advice]:
     """The same HBM bytes loaded again and again."""
-    waited = max(engine.waits.get("dma", 0.0) for engine in report.engines.values()) / report.cores
+    waited = _waits_for_data(report)
     for reload in report.dma.reloads[:3]:
         extra = reload.loaded_bytes - reload.distinct_bytes
         us = min(extra / report.dma.peak_gbps * US, waited)  # what nobody waits for costs nothing

@@ -51,7 +51,7 @@ def compare(a: ProfileReport | Mapping[str, Any], b: ProfileReport | Mapping[str
 
 
 def _title(report: Mapping[str, Any]) -> str:
-    changes = ", ".join(f"{path} = {value}" for path, value in report["changes"].items())
+    changes = ", ".join(report["changes"])
     return f"{report['kernel']} on {report['target']}" + (f" with {changes}" if changes else "")
 
 

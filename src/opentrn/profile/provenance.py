@@ -23,17 +23,20 @@ class Uncertainty:
 
 UNCERTAINTY = {
     "changed": Uncertainty(0.0, "asked for by the user: it is what it is said to be"),
-    "measured": Uncertainty(0.03, "two public measurements of one instruction on hardware differ by up to 3 %"),
-    "documented": Uncertainty(0.05, "AWS rounds to two digits: 79 TFLOPS for 78.6, 23 GB/s beside 22.8 from a trace"),
-    "code": Uncertainty(0.05, "written by AWS for its own estimates, rounded as its documents are"),
-    "figure": Uncertainty(0.10, "read off a screenshot: pixels, and one run of one kernel"),
-    "derived": Uncertainty(0.10, "arithmetic on documented numbers, whose rounding errors add up"),
-    "fitted": Uncertainty(0.15, "a line through published points that lie up to 15 % beside it"),
-    "inferred": Uncertainty(0.50, "a stated guess, mostly from another generation of the chip"),
+    "measured": Uncertainty(0.03, "two public measurements of one DMA trigger, 582 and 599 ns, lie 3 % apart"),
+    "documented": Uncertainty(
+        0.05, "AWS's pages agree to 5 %: 667 TFLOPS for a chip of 8 cores of 79, HBM of 2.9 or 3 TB/s"
+    ),
+    "code": Uncertainty(0.05, "written by AWS for its own estimates: as good as its documents"),
+    "figure": Uncertainty(0.10, "read off a screenshot of one run; LDWEIGHTS alone shows 183 to 193 ns"),
+    "derived": Uncertainty(0.10, "arithmetic on two documented numbers, each as far off as it may be"),
+    "fitted": Uncertainty(0.15, "a line through published points; what lies between and beyond them is assumed"),
+    "inferred": Uncertainty(0.50, "a stated guess, often from another generation of the chip"),
 }
 """By tier (`machine.TIERS`, and "changed" of a what-if), surest first. The only place with these figures.
 
-They are judgements, not statistics: errors of one tier are taken to go the same way, which makes the band wide.
+They are judgements with a reason each, not statistics; `opentrn validate` shows how far predictions are off. Errors of
+one tier are taken to go the same way, which makes the band wide.
 """
 
 _ORDER = {tier: n for n, tier in enumerate(UNCERTAINTY)}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from opentrn.machine.change import changes_of
+from opentrn.machine.change import asked_of
 from opentrn.profile.advice import Advice, advise
 from opentrn.profile.amounts import US
 from opentrn.profile.bounds import Bound, Roofline, bounds, overheads, roofline
@@ -21,15 +21,16 @@ from opentrn.timing.timeline import Timeline
 
 __all__ = ["ProfileReport", "profile_report", "to_data"]
 
-_HIDDEN: dict[str, Any] = {"repr": False, "compare": False, "metadata": {"data": False}}
+_HIDDEN: dict[str, Any] = {"compare": False, "metadata": {"data": False}}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ProfileReport:
     """How long a kernel takes, where the time goes and what bounds it. Times in microseconds, shares of `latency_us`.
 
     `latency_band_us` is (low, high) by the provenance of the numbers used. `engines` sums the cores, `per_core` has one
-    dictionary each. `bounds` climbs from the ideal to the actual time. `verdict` says in words what bounds the kernel.
+    dictionary each. `bounds` climbs from the ideal to the actual time; `verdict` says in words what bounds the kernel.
+    `changes` are those of a what-if, such as ``dma=2x``.
     `results` are what the kernel returned (None without data), `launch` the launch's own report, `traces` the recorded
     programs (for a what-if); these and `timeline` are not part of `to_dict`.
     """
@@ -37,7 +38,7 @@ class ProfileReport:
     kernel: str
     target: str
     cores: int
-    changes: dict[str, Any]
+    changes: tuple[str, ...]
     latency_us: float
     latency_band_us: tuple[float, float]
     instruction_count: int
@@ -62,6 +63,9 @@ class ProfileReport:
         """The report as dictionaries, lists, numbers and text, under the names of its fields; JSON can hold it."""
         return to_data(self)
 
+    def __repr__(self) -> str:
+        return f"<profile of {self.kernel} on {self.target}: {self.latency_us:.2f} us; print it to read it>"
+
     def __str__(self) -> str:
         from opentrn.profile.text import summary  # text is made of a report, so it cannot be imported before it
 
@@ -79,7 +83,7 @@ def profile_report(
         kernel=kernel,
         target=chip.name,
         cores=timeline.cores,
-        changes=changes_of(chip),
+        changes=asked_of(chip),
         latency_us=latency,
         latency_band_us=band(latency, by_tier),
         instruction_count=len(timeline),

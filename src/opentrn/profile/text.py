@@ -50,13 +50,12 @@ def headline(report: ProfileReport) -> list[str]:
     """Three lines: the latency with its band, the size of the program, what bounds it."""
     low, high = report.latency_band_us
     cores = "1 core" if report.cores == 1 else f"{report.cores} cores"
-    changes = "".join(f", {path} = {value}" for path, value in report.changes.items())
     lines = [
         f"{report.kernel} on {report.target}, {cores}: {spoken(report.latency_us)}"
         f"  ({spoken(low)} to {spoken(high)} by the provenance of the numbers)",
         f"  {report.instruction_count:,} instructions; {report.verdict}",
     ]
-    return [*lines, *_wrapped(f"what if{changes[1:]}", "  ", "    ")] if changes else lines
+    return [*lines, f"  what if {', '.join(report.changes)}"] if report.changes else lines
 
 
 def summary(report: ProfileReport) -> str:
@@ -69,8 +68,8 @@ def summary(report: ProfileReport) -> str:
 
 
 def brief(report: ProfileReport) -> str:
-    """The latency, the engines, and the first piece of advice."""
-    sections = (headline(report), engine_lines(report), _advice_lines(report, 1))
+    """The latency, the engines, and the first two pieces of advice."""
+    sections = (headline(report), engine_lines(report), _advice_lines(report, 2))
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
 
 

@@ -9,12 +9,25 @@ import numpy as np
 from opentrn.profile.amounts import US, covered, sums
 from opentrn.timing.timeline import Dma, Place, Timeline
 
-__all__ = ["DIRECTIONS", "Queue", "Reload", "Spill", "Traffic", "bandwidth_peak", "hbm_bytes", "once_bytes", "traffic"]
+__all__ = [
+    "COPY",
+    "DIRECTIONS",
+    "LOAD",
+    "STORE",
+    "Queue",
+    "Reload",
+    "Spill",
+    "Traffic",
+    "bandwidth_peak",
+    "hbm_bytes",
+    "once_bytes",
+    "traffic",
+]
 
 DIRECTIONS = ("hbm_to_sbuf", "sbuf_to_hbm", "hbm_to_hbm", "on_chip")
 """By the number in `Dma.direction`."""
 
-LOAD, STORE, COPY = range(3)
+LOAD, STORE, COPY = range(3)  # on chip: bytes that no HBM sees
 
 
 @dataclass(frozen=True)

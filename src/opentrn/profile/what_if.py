@@ -12,6 +12,7 @@ from opentrn.machine.change import changed
 from opentrn.machine.chip import Chip, Value
 from opentrn.profile.report import ProfileReport, profile_report
 from opentrn.program.allocate import allocate, spread
+from opentrn.program.storage import Allocation
 from opentrn.program.trace import Trace
 from opentrn.timing.simulate import simulate
 
@@ -46,7 +47,7 @@ def _new(chip: Chip, old: Chip) -> list[str]:
 
 def _placed(trace: Trace, chip: Any) -> Trace:
     """The trace with its tensors where this chip's SBUF and PSUM have room for them; those placed by hand stay."""
-    tensors = [replace(tensor, address=tensor.address if tensor.manual else None) for tensor in trace.allocations]
+    tensors = [_unplaced(tensor) for tensor in trace.allocations]  # the report's own keep their addresses
     memory = chip.memory
     by_hand = any(tensor.manual for tensor in tensors if tensor.buffer is MemoryRegion.sbuf)
     sbuf = memory.sbuf_bytes_per_partition if by_hand else memory.sbuf_usable_bytes_per_partition
@@ -54,3 +55,11 @@ def _placed(trace: Trace, chip: Any) -> Trace:
     psum = allocate(tensors, MemoryRegion.psum, memory.psum_bytes_per_partition, memory.psum_bank_bytes)
     spread(psum, memory.psum_bank_bytes)
     return replace(trace, allocations=tensors)
+
+
+def _unplaced(t: Allocation) -> Allocation:
+    """A copy, without its address unless that was given by hand."""
+    address = t.address if t.manual else None
+    return Allocation(
+        t.id, t.name, t.shape, t.dtype, t.buffer, t.core, t.site, address, t.manual, t.first, t.last, t.written
+    )

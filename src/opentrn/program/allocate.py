@@ -55,14 +55,14 @@ def allocate(tensors: Iterable[Allocation], region: MemoryRegion, capacity: int,
     used.sort(key=lambda t: (t.first, t.id))
     result = MemoryMap(region, capacity, tensors=used)
     core = native.core()
-    failed = core.pack(used, capacity, bank or 0) if core else _pack(used, capacity, bank)
+    failed = core.place(used, capacity, bank or 0) if core else _place_all(used, capacity, bank)
     if failed >= 0:
         raise _over(result, used[failed])
     result.peak, result.peak_at = _peak(used)
     return result
 
 
-def _pack(used: list[Allocation], capacity: int, bank: int | None) -> int:
+def _place_all(used: list[Allocation], capacity: int, bank: int | None) -> int:
     """Set the addresses; the position of the first tensor that does not fit, or -1. The native core has a twin."""
     occupied = np.zeros((QUADRANTS, -(-capacity // GRANULE)), np.int32)
     ending: list[tuple[int, int, Allocation]] = []
@@ -85,22 +85,28 @@ def _pack(used: list[Allocation], capacity: int, bank: int | None) -> int:
 def spread(memory: MemoryMap, bank: int | None = None) -> None:
     """Give the tensors of an allocated memory other addresses, for the least waiting; manual ones stay.
 
-    Where the tensors do not fit in that way, the packed addresses stay.
+    Memory that nobody has had yet comes first, then the place that has been free for longest. Where the tensors do not
+    fit in that way, only the second is tried, and then the packed addresses stay.
     """
+    packed = [t.address for t in memory.tensors]
     core = native.core()
-    (core.spread if core else _spread)(memory.tensors, memory.capacity, bank or 0)
+    apart = core.spread if core else _spread_all
+    for fresh_first in (True, False):
+        if apart(memory.tensors, memory.capacity, bank or 0, fresh_first):
+            return
+        for each, address in zip(memory.tensors, packed, strict=True):
+            each.address = address
 
 
-def _spread(tensors: list[Allocation], capacity: int, bank: int) -> bool:
-    """Set the addresses; False, and nothing changed, when the tensors do not fit so. The native core has a twin."""
-    packed = [t.address for t in tensors]
+def _spread_all(tensors: list[Allocation], capacity: int, bank: int, fresh_first: bool) -> bool:
+    """Set the addresses; False when a tensor does not fit. The native core has a twin."""
     occupied = np.zeros((QUADRANTS, -(-capacity // GRANULE)), np.int32)
     for tensor in tensors:
         if tensor.manual:  # nobody else may ever be there: when it is used again is for its author to say
             _fill(occupied, tensor, +1)
     ending: list[tuple[int, int, Allocation]] = []
     vacated: dict[tuple[int, int], deque[tuple[int, int]]] = {}
-    fresh = 0
+    fresh = 0 if fresh_first else capacity
     for tensor in (t for t in tensors if not t.manual):
         while ending and ending[0][0] < tensor.first:
             dead = heapq.heappop(ending)[2]
@@ -110,17 +116,13 @@ def _spread(tensors: list[Allocation], capacity: int, bank: int) -> bool:
         address, fresh = _untouched(occupied, tensor, fresh, bank)
         tensor.address = address or _oldest(occupied, tensor, vacated) or _place(occupied, tensor, bank or None)
         if tensor.address is None:
-            for each, address in zip(tensors, packed, strict=True):
-                each.address = address
             return False
         _fill(occupied, tensor, +1)
         heapq.heappush(ending, (tensor.last, tensor.id, tensor))
     return True
 
 
-def _untouched(
-    occupied: np.ndarray, tensor: Allocation, fresh: int, bank: int
-) -> tuple[tuple[int, int] | None, int]:
+def _untouched(occupied: np.ndarray, tensor: Allocation, fresh: int, bank: int) -> tuple[tuple[int, int] | None, int]:
     """(an address in memory that no tensor has had yet, the first byte beyond it); None when there is none left."""
     start = fresh
     if bank and start % bank + tensor.partition_bytes > bank:

@@ -83,7 +83,11 @@ def _row(cost: Cost, tables: list[str], meetings: list[str]) -> list[float]:
         cost.address_ns,
         -1 if cost.table is None else tables.index(cost.table),
         -1 if cost.meets is None else meetings.index(cost.meets),
-        *((move.nbytes, work, move.first_byte_ns, move.stagger_ns + move.complete_ns, move.engines) if move else (0.0,) * 5),
+        *(
+            (move.nbytes, work, move.first_byte_ns, move.stagger_ns + move.complete_ns, move.engines)
+            if move
+            else (0.0,) * 5
+        ),
     ]
 
 
@@ -109,7 +113,7 @@ def machine_of(chip: Any, classes: Classes) -> dict[str, Any]:
 
 def _further_wait(chip: Any, name: str) -> float:
     waits = chip.cost.further_wait_ns
-    return float(waits[name] if name in waits else waits.other)
+    return float(waits[name] if name in waits else waits.other)  # noqa: SIM401 (a Group has no get)
 
 
 def columns_of(trace: Trace, chip: Any, first_kind: int) -> dict[str, Any]:

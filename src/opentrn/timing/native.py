@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
+from opentrn.program import native
 from opentrn.timing import oracle
 from opentrn.timing.lower import Classes
 
@@ -19,15 +19,8 @@ def run(
     The second is empty when the programs ran to their end; otherwise it lists (core, engine, instruction, the
     instruction it waits for; -1: the other core). `compiled` chooses; None takes the compiled one if it is there.
     """
-    core = _compiled() if compiled is not False else None
-    if core is None:
+    core = native.core() if compiled is not False else None
+    if core is None:  # as `opentrn doctor` tells
         return oracle.run(machine, classes, cores)
     columns = {"costs": classes.costs, "engine": classes.engine, "is_dma": classes.is_dma}
     return core.time_program(machine, columns, cores)
-
-
-def _compiled() -> Any:
-    try:
-        return import_module("opentrn._native")
-    except ImportError:
-        return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -250,10 +250,19 @@ class _Core:
 class _Head:
     """An engine's next instruction: when it could issue as far as is known, and why not earlier."""
 
+    free: float
     time: float
     cause: str
     blocker: int
     waits_for: int = -1
+
+    def delayed(self, until: float, cause: str, blocker: int | None = None) -> _Head:
+        """The head at a later time; what delays it longest is the cause that is told."""
+        if until <= self.time:
+            return self
+        if until - self.time <= self.time - self.free:
+            return replace(self, time=until)
+        return replace(self, time=until, cause=cause, blocker=self.blocker if blocker is None else blocker)
 
 
 class _Loop:
@@ -300,21 +309,18 @@ class _Loop:
         for producer in producers:
             done = core.columns["done"][producer]
             if np.isnan(done):
-                return _Head(NEVER, cause, blocker, producer)
+                return _Head(engine.free, NEVER, cause, blocker, producer)
             done += self.machine["semaphore_ns"]
             needed = max(needed, done)
             if done > at:
                 at, cause, blocker = done, "dma" if program.is_dma[producer] else "semaphore", producer
+        head = _Head(engine.free, at, cause, blocker)
         if cost["preload"] > 0:
             begin = max(core.previous_matmul, needed, self.machine["prologue_ns"])
-            loaded = begin + cost["preload"] / core.clock.rate
-            at, cause = (loaded, "weights") if loaded > at else (at, cause)
-        loaded = engine.free + self.machine["table_load_ns"]  # the load waits for nothing
-        if cost["table"] >= 0 and cost["table"] != core.table and loaded > at:
-            at, cause = loaded, "table"
-        if cost["address"] > 0:
-            at, cause = at + cost["address"], "register"
-        return _Head(at, cause, blocker)
+            head = head.delayed(begin + cost["preload"] / core.clock.rate, "weights")
+        if cost["table"] >= 0 and cost["table"] != core.table:  # the load waits for nothing
+            head = head.delayed(engine.free + self.machine["table_load_ns"], "table")
+        return head.delayed(head.time + cost["address"], "register")
 
     def _meet(self, heads: dict[tuple[int, int], _Head]) -> dict[tuple[int, int], _Head]:
         """A barrier or exchange issues on both cores together, once both have come to it."""
@@ -330,7 +336,7 @@ class _Loop:
 
     def _together(self, at: tuple[int, int], head: _Head) -> _Head:
         time = self.agreed.get(at, NEVER)
-        return _Head(time, "core" if head.time < time < NEVER else head.cause, head.blocker, head.waits_for)
+        return replace(head, time=time, cause="core" if head.time < time < NEVER else head.cause)
 
     def _conflict(self, core: _Core, e: int, head: _Head) -> _Head:
         """The head later, while a port or a PSUM bank is taken."""
@@ -339,14 +345,13 @@ class _Loop:
         i = core.engines[e].order[0]
         if not self.machine["vector_gpsimd_parallel"] and e != SCALAR and not core.program.is_dma[i]:
             other = core.engines[GPSIMD if e == VECTOR else VECTOR]
-            if other.previous >= 0 and other.free > head.time:
-                head = _Head(other.free, "port", other.previous)
+            head = head.delayed(other.free, "port", other.previous) if other.previous >= 0 else head
         used, partner = core.program.banks[i], SCALAR if e == VECTOR else VECTOR
         if used and e != GPSIMD:
             for bank in range(8):
-                free, user = core.banks.get((bank, partner), (0.0, -1))
-                if (used >> bank & 1 or not self.machine["vector_scalar_parallel"]) and free > head.time:
-                    head = _Head(free, "bank", user)
+                if used >> bank & 1 or not self.machine["vector_scalar_parallel"]:
+                    free, user = core.banks.get((bank, partner), (0.0, -1))
+                    head = head.delayed(free, "bank", user)
         return head
 
     def _issue(self, core: _Core, e: int, head: _Head) -> None:

@@ -72,7 +72,13 @@ _MAMBA = {"v1": {"reload": True}, "v2": {}, "v3": {"piece": 512}}
 
 
 def _mamba(version: str, length: int, channels: int, states: int = 16) -> Case:
-    shapes = ((1, channels, length), (1, channels, length), (channels, states), (1, states, length), (1, states, length))
+    shapes = (
+        (1, channels, length),
+        (1, channels, length),
+        (channels, states),
+        (1, states, length),
+        (1, states, length),
+    )
     return _one(partial(mamba.scan, **_MAMBA[version]), *(ShapeDtype(shape, "float32") for shape in shapes))
 
 

@@ -25,6 +25,8 @@ PUBLICATIONS = {
     "perf-guide": r"nki_perf_guide",
     "mamba": r"fused_mamba",
     "agentic": r"neuron-agentic-development",
+    "autocomp": r"(?i)autocomp",
+    "assignment": r"asst4-trainium",
 }
 """Publications that taught a chip something and have rows here: name -> how a source's text shows it."""
 

@@ -71,24 +71,26 @@ def _issue(timelines: Sequence[Timeline], _: str) -> float:
     return float(timelines[0].end[row] - timelines[0].start[row])
 
 
-def _startup(timeline: Timeline) -> float:
-    """A timeline's first byte is where the engines stream; a profile's is the first packet of the first engine."""
-    return timeline.chip.cost.dma.load_startup_ns
-
-
 def _dispatch(timelines: Sequence[Timeline], _: str) -> float:
     row, dma = _first_dma(timelines[0])
-    return float(dma.first[0] - timelines[0].start[row]) - _startup(timelines[0])
+    return float(dma.first[0] - timelines[0].start[row])
 
 
 def _transfer(timelines: Sequence[Timeline], _: str) -> float:
     _row, dma = _first_dma(timelines[0])
-    return float(dma.last[0] - dma.first[0]) + _startup(timelines[0])
+    return float(dma.last[0] - dma.first[0])
 
 
 def _packet(timelines: Sequence[Timeline], _: str) -> float:
     _row, dma = _first_dma(timelines[0])
-    return float(dma.last[0] - dma.first[0]) / -(-int(dma.descriptors[0]) // int(dma.engines[0]))
+    streaming = float(dma.last[0] - dma.first[0]) - _late(timelines[0], int(dma.engines[0]))
+    return streaming / -(-int(dma.descriptors[0]) // int(dma.engines[0]))
+
+
+def _late(timeline: Timeline, engines: int) -> float:
+    """What the first packets of a load wait for: HBM, and the engines that begin one after another."""
+    table = timeline.chip.cost.dma
+    return table.load_latency_ns + (engines - 1) * table.load_stagger_ns
 
 
 def _preamble(timelines: Sequence[Timeline], _: str) -> float:

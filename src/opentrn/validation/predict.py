@@ -68,7 +68,9 @@ def predictions(rows: Sequence[Row]) -> Iterator[Result]:
 def _recorded(row: Row) -> _Recorded | str:
     try:
         case = case_of(row)
-        reports = [opentrn.profile(each.kernel, mode="timing", target=row.target)(*each.arguments) for each in case.launches]
+        reports = [
+            opentrn.profile(each.kernel, mode="timing", target=row.target)(*each.arguments) for each in case.launches
+        ]
     except OpentrnError as error:
         return str(error).splitlines()[0]
     return _Recorded(case, [each.traces for each in reports], [each.timeline for each in reports])

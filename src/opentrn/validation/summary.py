@@ -77,7 +77,7 @@ def spearman(left: Sequence[float], right: Sequence[float]) -> float:
     ranks = [_ranks(np.asarray(side, float)) for side in (left, right)]
     if any(np.ptp(each) == 0 for each in ranks):
         return float(np.ptp(ranks[0]) == np.ptp(ranks[1]))
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

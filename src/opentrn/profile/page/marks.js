@@ -56,31 +56,27 @@ function showMarks(app) {
   requestDraw(app);
 }
 
-// Instruction names, operands, tensors of DMAs and places are looked through once each, not once per execution.
+// A number is a line; anything else is looked for in instruction names, operands, places, the words of source lines
+// and the tensors of DMAs. Operations and places are looked through once each, not once per execution.
 function search(app, query) {
   const text = query.trim().toLowerCase();
   if (!text) return clearMarks(app);
   const { run } = app;
-  const holds = (words) => words.toLowerCase().includes(text);
-  const operations = run.operations.map((operation) => holds(`${operation.name} ${operation.operands}`));
-  const isMoved = (transfer) => run.tensors[run.dma_tensor[transfer]]?.toLowerCase() === text;
   const line = /^:?\d+$/.test(text) ? Number(text.replace(":", "")) : -1;
-  const places = run.places.map((place) =>
-    line >= 0
-      ? place.line === line
-      : holds(`${run.files[place.file].name}:${place.line} ${place.function}`) || lineHolds(run, place, text),
-  );
-  const moves = (row) => run.transfersOf.of(row).some(isMoved);
-  const keep =
-    line >= 0
-      ? (row) => places[run.place[row]]
-      : (row) => operations[run.operation[row]] || places[run.place[row]] || moves(row);
-  setMarks(app, query, keep, "search");
+  setMarks(app, query, line >= 0 ? (row) => run.places[run.place[row]].line === line : textFilter(run, text), "search");
 }
 
-function lineHolds(run, place, text) {
-  const words = new RegExp(`(^|\\W)${text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}(\\W|$)`, "i");
-  return words.test(run.files[place.file].lines?.[place.line - 1] ?? "");
+function textFilter(run, text) {
+  const word = new RegExp(`(?<!\\w)${text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}(?!\\w)`, "i");
+  // One or two letters are the name of a variable, not a part of every other word.
+  const holds = text.length > 2 ? (words) => words.toLowerCase().includes(text) : (words) => word.test(words);
+  const operations = run.operations.map(({ name, operands }) => holds(`${name} ${operands}`));
+  const places = run.places.map(({ file, line, function: caller }) => {
+    const { name, lines } = run.files[file];
+    return holds(`${name}:${line} ${caller}`) || word.test(lines?.[line - 1] ?? "");
+  });
+  const isMoved = (transfer) => run.tensors[run.dma_tensor[transfer]]?.toLowerCase() === text;
+  return (row) => operations[run.operation[row]] || places[run.place[row]] || run.transfersOf.of(row).some(isMoved);
 }
 
 function markCause(app, cause) {

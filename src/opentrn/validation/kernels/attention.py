@@ -139,7 +139,9 @@ def _fused_rows(inputs: _Inputs, values: Any, results: Any, first: int) -> None:
 
     def each(i: int, j: int, tile: Any) -> None:
         position = i * inputs.chunks + j
-        late.append((turned[:, i, 4 * j : 4 * j + 4, :], _turn(tile, inputs.identity), _copier(position, inputs.chunks)))
+        late.append(
+            (turned[:, i, 4 * j : 4 * j + 4, :], _turn(tile, inputs.identity), _copier(position, inputs.chunks))
+        )
         # ScalarE makes exponentials, so copies wait in the PSUM banks that the rows to come leave free.
         if position == 1 or len(late) > BANKS - 1 - (len(rows) - i):
             _copy_first(late)
@@ -149,7 +151,9 @@ def _fused_rows(inputs: _Inputs, values: Any, results: Any, first: int) -> None:
         _copy_first(late)
     for i in range(len(rows)):
         total = _weighted(turned[:, i], values)
-        nisa.tensor_scalar(dst=results[:, i, :], data=total, op0=nl.multiply, operand0=inverse[:, i : i + 1], engine=VECTOR)
+        nisa.tensor_scalar(
+            dst=results[:, i, :], data=total, op0=nl.multiply, operand0=inverse[:, i : i + 1], engine=VECTOR
+        )
 
 
 BANKS = 8

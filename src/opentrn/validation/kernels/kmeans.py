@@ -29,32 +29,64 @@ def assign(points: Any, centroids: Any, squares: Any) -> Any:
     near = [load(centroids[d : d + ROWS, :]) for d in range(0, depth, ROWS)]
     lengths = sbuf((ROWS, total), squares.dtype)
     nisa.dma_copy(dst=lengths, src=squares.broadcast(0, ROWS))
-    stores = Stores()
+    stores, following = Stores(), _points(points, 0)
     for n in range(0, count, ROWS):
-        tiles = [load(points[d : d + ROWS, n : n + ROWS]) for d in range(0, depth, ROWS)]
+        tiles, following = following, _points(points, n + ROWS) if n + ROWS < count else []
         best, index = sbuf((ROWS, 1), nl.float32), sbuf((ROWS, 1), nl.int32)
         nisa.memset(dst=best, value=-3.0e38, engine=VECTOR)
         nisa.memset(dst=index, value=0, engine=VECTOR)
-        for k in range(0, total, COLUMNS):
-            part = slice(k, k + COLUMNS)
-            _improve(best, index, product(tiles, [each[:, part] for each in near]), (lengths[:, part], k))
+        chunks = [
+            _Chunk(tiles, [each[:, k : k + COLUMNS] for each in near], lengths, k) for k in range(0, total, COLUMNS)
+        ]
+        for turn in range(len(chunks) + 3):
+            _advance(chunks, turn, best, index)
         stores.add(out[n : n + ROWS, :], index)
     stores.finish()
     return out
 
 
-def _improve(best: Any, index: Any, products: Any, chunk: tuple[Any, int]) -> None:
-    """Keep the better of the best so far and the best of this chunk: (its squared lengths, its first index)."""
-    lengths, first = chunk
-    score = sbuf((ROWS, COLUMNS), nl.float32)
-    nisa.scalar_tensor_tensor(
-        dst=score, data=products, op0=nl.multiply, operand0=2.0, op1=nl.subtract, operand1=lengths
-    )
-    top, where = sbuf((ROWS, 8), nl.float32), sbuf((ROWS, 8), nl.uint32)
-    nisa.max8(dst=top, src=score)
-    nisa.nc_find_index8(dst=where, data=score, vals=top)
-    here, better = sbuf((ROWS, 1), nl.int32), sbuf((ROWS, 1), nl.uint8)
-    nisa.tensor_scalar(dst=here, data=where[:, 0:1], op0=nl.add, operand0=first, engine=GPSIMD)
-    nisa.tensor_tensor(dst=better, data1=top[:, 0:1], data2=best, op=nl.greater, engine=GPSIMD)
-    nisa.tensor_copy_predicated(dst=index, src=here, predicate=better)
-    nisa.tensor_tensor(dst=best, data1=top[:, 0:1], data2=best, op=nl.maximum, engine=GPSIMD)
+def _points(points: Any, first: int) -> list[Any]:
+    """The tiles of 128 points; they are loaded while VectorE is busy with the points before them."""
+    return [load(points[d : d + ROWS, first : first + ROWS]) for d in range(0, points.shape[0], ROWS)]
+
+
+def _advance(chunks: list[_Chunk], turn: int, best: Any, index: Any) -> None:
+    """One stage of each of the four chunks that are under way at `turn`."""
+    for stage, do in enumerate((_Chunk.score, _Chunk.top, _Chunk.place)):
+        if 0 <= turn - stage < len(chunks):
+            do(chunks[turn - stage])
+    if turn >= 3:
+        chunks[turn - 3].keep(best, index)
+
+
+class _Chunk:
+    """The points of a tile against one chunk of centroids, in four stages.
+
+    Each stage waits for the one before it, so the stages of neighbouring chunks are interleaved, as a scheduler does it.
+    """
+
+    def __init__(self, points: list[Any], centroids: list[Any], lengths: Any, first: int) -> None:
+        self.points, self.centroids, self.first = points, centroids, first
+        self.lengths = lengths[:, first : first + COLUMNS]
+
+    def score(self) -> None:
+        self.scores, total = sbuf((ROWS, COLUMNS), nl.float32), product(self.points, self.centroids)
+        nisa.scalar_tensor_tensor(
+            dst=self.scores, data=total, op0=nl.multiply, operand0=2.0, op1=nl.subtract, operand1=self.lengths
+        )
+
+    def top(self) -> None:
+        self.best = sbuf((ROWS, 8), nl.float32)
+        nisa.max8(dst=self.best, src=self.scores)
+
+    def place(self) -> None:
+        self.where = sbuf((ROWS, 8), nl.uint32)
+        nisa.nc_find_index8(dst=self.where, data=self.scores, vals=self.best)
+
+    def keep(self, best: Any, index: Any) -> None:
+        """Replace the best so far and its index where this chunk is better."""
+        better, here = sbuf((ROWS, 1), nl.uint8), sbuf((ROWS, 1), nl.int32)
+        nisa.tensor_scalar(dst=here, data=self.where[:, 0:1], op0=nl.add, operand0=self.first, engine=VECTOR)
+        nisa.tensor_tensor(dst=better, data1=self.best[:, 0:1], data2=best, op=nl.greater, engine=GPSIMD)
+        nisa.tensor_copy_predicated(dst=index, src=here, predicate=better)
+        nisa.tensor_tensor(dst=best, data1=self.best[:, 0:1], data2=best, op=nl.maximum, engine=GPSIMD)

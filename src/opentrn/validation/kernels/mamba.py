@@ -4,7 +4,8 @@ Source of the schedules: aws-neuron-sdk (81ce03ae) nki/guides/tutorials/fused_ma
 nki/examples/fused_mamba/mamba_nki_kernels.py. In versions 2 and 3 the product delta * u does not depend on the state and is made
 once. A row of B or C of up to 512 elements comes onto all partitions by a product with ones, so that VectorE reads it from
 PSUM: the published times of VectorE (149 us for version 1 of 256 channels, 1.57 ms for version 2 of 4096) are those of
-four and five instructions at these rates. Longer rows, which no PSUM bank holds, come by DMA.
+four and five instructions at these rates, and it is never idle: the chains of neighbouring states are interleaved. Longer
+rows, which no PSUM bank holds, come by DMA.
 
 delta, u (1, channels, length), a (channels, states), b, c (1, states, length) -> (1, channels, length).
 """
@@ -33,14 +34,18 @@ def scan(delta: Any, u: Any, a: Any, b: Any, c: Any, reload: bool = False, piece
         summed = sbuf((ROWS, length), delta.dtype)
         nisa.memset(dst=summed, value=0.0, engine=VECTOR)
         pair = None if reload else _inputs(delta[0, here], u[0, here])
+        steps: list[_Step] = []
         for state in range(a.shape[1]):
             both = pair or _inputs(delta[0, here], u[0, here])
-            rate = load(a[here, state : state + 1])
-            before: Any = 0.0
+            rate, before = load(a[here, state : state + 1]), None
             for start in range(0, length, piece or length):
                 part = slice(start, start + (piece or length))
-                rows = [_on_all_partitions(row[0, state : state + 1, part], ones) for row in (b, c)]
-                before = _step(summed[:, part], [each[:, part] for each in both], rate, rows, before)
+                before = _Step([each[:, part] for each in (*both, summed)], rate, before)
+                before.rows = [(row[0, state : state + 1, part], ones) for row in (b, c)]
+                steps.append(before)
+                _advance(steps)
+        for _ in range(3):
+            _advance(steps, more=False)
         nisa.dma_copy(dst=out[0, here], src=summed)
     return out
 
@@ -52,16 +57,46 @@ def _inputs(delta: Any, u: Any) -> tuple[Any, Any]:
     return loaded, driving
 
 
-def _step(summed: Any, both: list[Any], rate: Any, rows: list[Any], before: Any) -> Any:
-    """One state over one part of the sequence; gives the last column of the scan for the next part."""
-    delta, driving = both
-    decay, driven, state, seen = (sbuf(delta.shape, delta.dtype) for _ in range(4))
-    nisa.activation(dst=decay, op=nl.exp, data=delta, scale=rate)
-    nisa.tensor_tensor(dst=driven, data1=driving, data2=rows[0], op=nl.multiply)
-    nisa.tensor_tensor_scan(dst=state, data0=decay, data1=driven, initial=before, op0=nl.multiply, op1=nl.add)
-    nisa.tensor_tensor(dst=seen, data1=state, data2=rows[1], op=nl.multiply)
-    nisa.tensor_tensor(dst=summed, data1=summed, data2=seen, op=nl.add)
-    return state[:, delta.shape[1] - 1 : delta.shape[1]]
+class _Step:
+    """One state over one part of the sequence, in four stages; `before` is the part before it."""
+
+    def __init__(self, tiles: list[Any], rate: Any, before: _Step | None) -> None:
+        (self.delta, self.driving, self.summed), self.rate, self.before = tiles, rate, before
+        self.rows: list[tuple[Any, Any]] = []
+        self.done = 0
+
+    def _tile(self) -> Any:
+        return sbuf(self.delta.shape, self.delta.dtype)
+
+    def drive(self) -> None:
+        self.decay, self.driven = self._tile(), self._tile()
+        nisa.activation(dst=self.decay, op=nl.exp, data=self.delta, scale=self.rate)
+        row = _on_all_partitions(*self.rows[0])
+        nisa.tensor_tensor(dst=self.driven, data1=self.driving, data2=row, op=nl.multiply)
+
+    def scan(self) -> None:
+        self.state, last = self._tile(), self.delta.shape[1] - 1
+        initial: Any = 0.0 if self.before is None else self.before.state[:, last : last + 1]
+        options = {"initial": initial, "op0": nl.multiply, "op1": nl.add}
+        nisa.tensor_tensor_scan(dst=self.state, data0=self.decay, data1=self.driven, **options)
+
+    def look(self) -> None:
+        self.seen, row = self._tile(), _on_all_partitions(*self.rows[1])
+        nisa.tensor_tensor(dst=self.seen, data1=self.state, data2=row, op=nl.multiply)
+
+    def add(self) -> None:
+        nisa.tensor_tensor(dst=self.summed, data1=self.summed, data2=self.seen, op=nl.add)
+
+
+_STAGES = (_Step.drive, _Step.scan, _Step.look, _Step.add)
+
+
+def _advance(steps: list[_Step], more: bool = True) -> None:
+    """The next stage of every step under way (the last four), the newest first; without `more` none is new."""
+    for step in reversed(steps[-4:]):
+        if step.done < len(_STAGES) and (more or step.done > 0):
+            _STAGES[step.done](step)
+            step.done += 1
 
 
 def _on_all_partitions(row: Any, ones: Any) -> Any:

@@ -23,9 +23,9 @@ __all__ = ["blocked", "blocked_free", "grouped", "hoisted", "summed_in_sbuf", "t
 class _Result:
     """The result in HBM, stored tile by tile."""
 
-    def __init__(self, lhs_t: Any, rhs: Any) -> None:
+    def __init__(self, lhs_t: Any, rhs: Any, behind: int = 1) -> None:
         self.out = nl.ndarray((lhs_t.shape[1], rhs.shape[1]), dtype=lhs_t.dtype, buffer=nl.shared_hbm)
-        self.stores = Stores()
+        self.stores = Stores(behind)
 
     def store(self, total: Any, m: int, n: int) -> None:
         """Tile (m, n): PSUM to SBUF, SBUF to HBM."""
@@ -85,7 +85,8 @@ def blocked_free(lhs_t: Any, rhs: Any, block_rows: int = 2, block_columns: int =
     rhs are loaded for each tile of the result. The last is what the profile of step v4 shows (8.66 GB moved): its block of
     rhs, 256 KiB per partition, does not fit into SBUF.
     """
-    out, (depth, rows), columns = _Result(lhs_t, rhs), lhs_t.shape, rhs.shape[1]
+    rows, columns = lhs_t.shape[1], rhs.shape[1]
+    out = _Result(lhs_t, rhs, behind=block_rows * block_columns)  # the next block's loads come before this one's stores
     for m in range(rows // ROWS // block_rows):
         left = _block(lhs_t, m, block_rows, ROWS, form == "wide")
         for n in range(columns // COLUMNS // block_columns):
@@ -146,7 +147,8 @@ def summed_in_sbuf(lhs_t: Any, rhs: Any, block_rows: int = 4, block_depth: int =
     The published kernel clears each PSUM tile first; a cleared tile costs no instruction (in the attention traces nl.zeros
     in PSUM became the first product's flag to overwrite).
     """
-    out, (depth, rows), columns = _Result(lhs_t, rhs), lhs_t.shape, rhs.shape[1]
+    (depth, rows), columns = lhs_t.shape, rhs.shape[1]
+    out = _Result(lhs_t, rhs, behind=rows // ROWS)  # the next columns' loads come before these stores
     for n in range(columns // COLUMNS):
         sums = [sbuf((ROWS, COLUMNS), out.out.dtype) for _ in range(rows // ROWS)]
         for total in sums:
@@ -169,7 +171,9 @@ def _add_through_sbuf(total: Any, left: list[Any], right: list[Any]) -> None:
     nisa.tensor_tensor(dst=total, data1=total, data2=held, op=nl.add, engine=nisa.vector_engine)
 
 
-def grouped(lhs_t: Any, rhs: Any, rows_at_once: int, columns_at_once: int, lhs_tiles: int = 1, rhs_tiles: int = 1) -> Any:
+def grouped(
+    lhs_t: Any, rhs: Any, rows_at_once: int, columns_at_once: int, lhs_tiles: int = 1, rhs_tiles: int = 1
+) -> Any:
     """`rows_at_once` x `columns_at_once` tiles of the result grow side by side in PSUM while the depth streams by.
 
     One DMA brings `lhs_tiles` tiles of lhs_t, or `rhs_tiles` of rhs.

@@ -1,9 +1,10 @@
 """One layer of an MLP, gelu(x w + bias): in two launches, or fused with gelu from a table or from its Taylor form.
 
-Source of the schedules: allenkchau/trainium-kernel-fusion (d709ddf) kernels/baseline/mlp_gemm.py and kernels/fused/mlp.py. No
-trace of these is public. The source loads both tiles, and the bias, inside its loops. Loads that do not depend on a loop are made once, as
-the compiler hoists them: tiles of lhs_t for a row of results, the bias for all, and of rhs as many columns as half of SBUF
-holds (the published times of the large bf16 layers leave no room for loading all of rhs again for each row).
+Source of the schedules: allenkchau/trainium-kernel-fusion (d709ddf) kernels/baseline/mlp_gemm.py and kernels/fused/mlp.py.
+No trace of these is public. The source loads both tiles, and the bias, inside its loops. Loads that do not depend on a loop
+are made once, as the compiler hoists them: tiles of lhs_t for a row of results, the bias for all, and of rhs as many columns
+as fit into SBUF (the published times of the large bf16 layers leave no room for loading all of rhs again for
+each row). Loads of neighbouring tiles are joined, as in the attention traces.
 
 lhs_t (K, M), rhs (K, N), bias (1, N) -> (M, N).
 """
@@ -21,18 +22,21 @@ __all__ = ["fused_table", "fused_taylor", "gelu", "gemm"]
 
 VECTOR = nisa.vector_engine
 
+JOINED = 4096
+"""Bytes per partition that the compiler joins into one DMA: what it did with the rows of scores in the attention traces."""
+
 
 def _layer(lhs_t: Any, rhs: Any, bias: Any, finish: Callable[[Any], Any]) -> Any:
-    (depth, rows), columns = lhs_t.shape, rhs.shape[1]
+    rows, columns = lhs_t.shape[1], rhs.shape[1]
     out = nl.ndarray((rows, columns), dtype=lhs_t.dtype, buffer=nl.shared_hbm)
-    stores, kept, biases = Stores(), {}, {}
+    stores, kept, biases, fitting = Stores(4), {}, {}, _columns_that_fit(rhs)
     for m in range(rows // ROWS):
         here = slice(m * ROWS, (m + 1) * ROWS)
-        left = [load(lhs_t[k * ROWS : (k + 1) * ROWS, here]) for k in range(depth // ROWS)]
+        left = _column(lhs_t, here)
         for n in range(columns // COLUMNS):
             there = slice(n * COLUMNS, (n + 1) * COLUMNS)
             right = kept[n] if n in kept else _column(rhs, there)
-            if n < _columns_that_fit(rhs):
+            if n < fitting:
                 kept[n] = right
             if m == 0:
                 biases[n] = _on_all_partitions(bias[:, there])
@@ -45,13 +49,23 @@ def _layer(lhs_t: Any, rhs: Any, bias: Any, finish: Callable[[Any], Any]) -> Any
 
 
 def _columns_that_fit(rhs: Any) -> int:
-    """How many columns of tiles of rhs half of SBUF can hold."""
-    each = rhs.shape[0] // ROWS * COLUMNS * rhs.dt.itemsize
-    return nl.tile_size.total_available_sbuf_size // 2 // each
+    """How many columns of tiles of rhs fit beside one that passes through and two rows of lhs_t; a quarter of SBUF is spared."""
+    width = rhs.shape[0] // ROWS * rhs.dt.itemsize
+    room = nl.tile_size.total_available_sbuf_size * 3 // 4 - width * (COLUMNS + 2 * ROWS)
+    return max(0, room // (width * COLUMNS))
 
 
-def _column(rhs: Any, there: slice) -> list[Any]:
-    return [load(rhs[k * ROWS : (k + 1) * ROWS, there]) for k in range(rhs.shape[0] // ROWS)]
+def _column(source: Any, there: slice) -> list[Any]:
+    """The tiles of a column of `source`, several with one DMA."""
+    width, steps = there.stop - there.start, source.shape[0] // ROWS
+    together = min(steps, max(1, JOINED // (width * source.dt.itemsize)))
+    tiles = []
+    for first in range(0, steps, together):
+        rows = source[first * ROWS : (first + together) * ROWS, there].reshape_dim(0, (together, ROWS))
+        block = sbuf((ROWS, together, width), source.dtype)
+        nisa.dma_copy(dst=block, src=rows.permute((1, 0, 2)))
+        tiles += [block[:, i, :] for i in range(together)]
+    return tiles
 
 
 def _on_all_partitions(row: Any) -> Any:

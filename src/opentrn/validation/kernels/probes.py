@@ -49,8 +49,8 @@ def _reduce(op: Any) -> Callable[[Any, Any], None]:
 
 
 def _scale(dst: Any, src: Any) -> None:
-    """By a (128, 1) tensor, as in the traces; the last column of dst, which nobody reads, stands for it."""
-    nisa.tensor_scalar(dst=dst, data=src, op0=nl.multiply, operand0=dst[:, 0:1], engine=VECTOR)
+    """By a (128, 1) tensor, as in the traces: a column of src."""
+    nisa.tensor_scalar(dst=dst, data=src, op0=nl.multiply, operand0=src[:, 0:1], engine=VECTOR)
 
 
 def _reciprocal(dst: Any, src: Any) -> None:
