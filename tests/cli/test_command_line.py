@@ -1,6 +1,7 @@
 """The command itself: help, version, unknown commands, the small commands."""
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -106,3 +107,12 @@ def test_table_with_rich_shows_brackets_as_they_are(capsys):
     pytest.importorskip("rich")
     table.show(("what", "how"), [("torch", "pip install 'opentrn[torch]'")])
     assert "'opentrn[torch]'" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a closed pipe is another error there")
+def test_a_reader_that_goes_away_is_no_error():
+    with subprocess.Popen(
+        [sys.executable, "-m", "opentrn", "isa"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(timeout=60)) == (b"", 141)

@@ -1,5 +1,7 @@
 """The band is as wide as the numbers under it are unsure."""
 
+from dataclasses import replace
+
 import pytest
 from tests.profile.small import Row, load_multiply_add, timeline
 from tests.timing.synthetic import synthetic_timeline
@@ -46,11 +48,16 @@ def test_shares_add_up_and_follow_the_path():
 
 def test_a_path_of_one_tier_gives_that_tiers_band():
     made = timeline([Row("gpsimd", 0, 1000)])
-    low, high = band(1.0, shares(made, walk(made)))
+    low, high = band(made, shares(made, walk(made)))
     assert (low, high) == pytest.approx((1 - UNCERTAINTY["inferred"].fraction, 1 + UNCERTAINTY["inferred"].fraction))
 
 
 def test_a_mixture_is_in_between():
-    low, high = band(100.0, {"measured": 0.5, "fitted": 0.5})
+    low, high = band(timeline([], total=100_000), {"measured": 0.5, "fitted": 0.5})
     half = 50 * (UNCERTAINTY["measured"].fraction + UNCERTAINTY["fitted"].fraction)
     assert (100 - low, high - 100) == pytest.approx((half, half))
+
+
+def test_runs_at_other_phases_of_the_clock_widen_it():
+    made = replace(timeline([], total=100_000), phase_totals_ns=(90_000.0, 100_000.0, 120_000.0))
+    assert band(made, {"changed": 1.0}) == pytest.approx((90, 120))

@@ -21,6 +21,7 @@ MACHINE = {
     "stack_bytes_per_ns": 1e9,
     "dma_engines": 16.0,
     "clock_window_ns": 1000.0,
+    "clock_phase_ns": 1000.0,
     "clock_low_rate": 0.5,
     "clock_threshold": 0.0,
     "vector_gpsimd_parallel": True,

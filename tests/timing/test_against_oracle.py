@@ -76,6 +76,7 @@ def programs(draw: st.DrawFn) -> Program:
 machines = st.fixed_dictionaries(
     {
         "clock_threshold": st.sampled_from([0.0, 0.375]),
+        "clock_phase_ns": st.sampled_from([1000.0, 321.0]),
         "vector_gpsimd_parallel": st.booleans(),
         "vector_scalar_parallel": st.booleans(),
         "core_bytes_per_ns": st.sampled_from([1e9, 7.0]),

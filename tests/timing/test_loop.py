@@ -309,6 +309,22 @@ def test_tensor_engine_starts_at_half_rate_and_warms_up(compiled: bool) -> None:
     assert r.start(29) == 1000 + 24 * 100
 
 
+def test_the_first_window_may_end_early(compiled: bool) -> None:
+    p = Program()
+    for _ in range(10):
+        p.do("tensor", 100)
+    r = run(p, compiled=compiled, clock_threshold=0.375, clock_phase_ns=800.0)
+    assert r.columns[0]["clock_change"].tolist() == [800]
+
+
+def test_a_dma_trigger_takes_no_port(compiled: bool) -> None:
+    p = Program()
+    p.dma("gpsimd", 100, 10, first=1000)
+    p.do("vector", 1)
+    fast = p.do("vector", 10, shared=40)
+    assert run(p, compiled=compiled).columns[0]["end"][fast] == 11
+
+
 def test_tensor_engine_cools_down_when_it_idles(compiled: bool) -> None:
     p = Program()
     for _ in range(10):

@@ -25,6 +25,8 @@ def test_every_row_is_whole(row):
     assert row.metric in METRICS
     assert row.tier in TIERS
     assert row.reliability in "AB"
+    assert row.schedule in ("trace", "source", "inferred", "probe")
+    assert (row.schedule == "probe") == (row.kind != "kernel")
     assert re.search(r"@[0-9a-f]{7,}:", row.source), "a source is repository@commit:path"
     assert row.case in CASES
     case = case_of(row)

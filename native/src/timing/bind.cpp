@@ -87,6 +87,7 @@ Machine machine_of(nb::dict source) {
     machine.stack_bytes_per_ns = number("stack_bytes_per_ns");
     machine.dma_engines = number("dma_engines");
     machine.clock_window_ns = number("clock_window_ns");
+    machine.clock_phase_ns = number("clock_phase_ns");
     machine.clock_low_rate = number("clock_low_rate");
     machine.clock_threshold = number("clock_threshold");
     machine.vector_gpsimd_parallel = facts.number<bool>("vector_gpsimd_parallel");

@@ -16,7 +16,7 @@ constexpr int32_t nobody = -1;
 // TensorE's clock: in each window the share of cycles in use decides the rate in the next one.
 class Clock {
   public:
-    explicit Clock(const Machine& machine) : machine_(machine), window_end_(machine.clock_window_ns) {
+    explicit Clock(const Machine& machine) : machine_(machine), window_end_(machine.clock_phase_ns) {
         full_ = machine.clock_threshold <= 0;
     }
 
@@ -64,6 +64,8 @@ struct Engine {
     std::vector<int32_t> order;
     size_t next = 0;
     double free = 0, last_done = 0;
+    double port_free = 0;        // end of its latest work on data; triggering a DMA takes no port
+    int32_t port_user = nobody;
     double candidate = never;
     double unhindered = never;   // the candidate, and why, before ports and banks
     Cause unhindered_cause = start_;
@@ -256,8 +258,7 @@ class Loop {
         double start = engine.candidate;
         if (conflict(core, e, i, start)) return;  // looked at again at the later time
         double busy = cost.busy;
-        if (e == vector_ && cost.shared >= 0 && core.engines[gpsimd].free > start && core.engines[gpsimd].previous != nobody)
-            busy = cost.shared;
+        if (e == vector_ && cost.shared >= 0 && core.engines[gpsimd].port_free > start) busy = cost.shared;
         if (e == tensor) {
             busy = core.clock.spend(start, busy, core.result.clock_change);
             core.previous_matmul = start;
@@ -273,6 +274,10 @@ class Loop {
                 core.bank_free[b][e] = engine.free;
                 core.bank_user[b][e] = i;
             }
+        }
+        if (cost.nbytes == 0) {
+            engine.port_free = engine.free;
+            engine.port_user = i;
         }
         engine.previous = i;
         engine.next++;
@@ -300,7 +305,7 @@ class Loop {
         engine.blocker = engine.unhindered_blocker;
         if (!machine_.vector_gpsimd_parallel && (e == vector_ || e == gpsimd) && cost_of(core, i).nbytes == 0) {
             const Engine& other = core.engines[e == vector_ ? gpsimd : vector_];
-            if (other.previous != nobody) engine.delay(later, other.free, port_, other.previous);
+            engine.delay(later, other.port_free, port_, other.port_user);
         }
         uint8_t used = core.banks[i];
         if (used && (e == vector_ || e == scalar)) {

@@ -19,7 +19,7 @@ struct Machine {
     double further_wait_ns[sequencers];            // engine time of each semaphore beyond the first
     double core_bytes_per_ns, stack_bytes_per_ns;  // what all DMA engines of a core, and the cores of a stack, can move
     double dma_engines;
-    double clock_window_ns, clock_low_rate, clock_threshold;  // TensorE; threshold 0: always at full rate
+    double clock_window_ns, clock_phase_ns, clock_low_rate, clock_threshold;  // TensorE; threshold 0: always at full rate
     bool vector_gpsimd_parallel, vector_scalar_parallel;
     double prologue_ns;
 };

@@ -159,24 +159,41 @@ Regions::Regions(const Tables& tables, const int32_t* allocation, const int64_t*
     }
 }
 
+namespace {
+
+// Two patterns of runs at one stride, over enough bytes that both pass through every position of it.
+bool in_step(const Pattern& a, int64_t a_base, const Pattern& b, int64_t b_base) {
+    int64_t stride = a.levels[0].first, apart = (b_base - a_base) % stride;
+    if (apart < 0) apart += stride;
+    return apart < a.run || apart + b.run > stride;
+}
+
+bool one_stride(const Pattern& a, const Pattern& b) {
+    return a.levels.size() == 1 && b.levels.size() == 1 && a.levels[0].first == b.levels[0].first;
+}
+
+}  // namespace
+
 bool Regions::share(int32_t left, int32_t right) {
     if (left == right) return true;
     const Region &a = regions_[static_cast<size_t>(left)], &b = regions_[static_cast<size_t>(right)];
     if ((a.dense && b.dense) || a.pattern == whole || b.pattern == whole) return true;
-    if (quick(a) || quick(b)) return compare(a, b);
+    const Pattern &p = patterns_[static_cast<size_t>(a.pattern)], &q = patterns_[static_cast<size_t>(b.pattern)];
+    if (!p.nested || !q.nested) return true;
+    int64_t low = std::max(a.base, b.base), high = std::min(a.base + p.extent(), b.base + q.extent());
+    if (low >= high) return false;
+    if (one_stride(p, q) && high - low >= 2 * p.levels[0].first) return in_step(p, a.base, q, b.base);
+    if (std::min(p.runs(), q.runs()) <= 4) return compare(a, b);  // sooner done than looked up
     uint64_t key = (static_cast<uint64_t>(static_cast<uint32_t>(std::min(left, right))) << 32) |
                    static_cast<uint32_t>(std::max(left, right));
     if (auto found = known_.find(key); found != known_.end()) return found->second;
-    if (known_.size() > (1u << 20)) known_.clear();
+    if (known_.size() > (1u << 18)) known_.clear();
     return known_[key] = compare(a, b);
 }
 
-bool Regions::quick(const Region& region) const { return patterns_[static_cast<size_t>(region.pattern)].runs() <= 4; }
-
+// Both nested: looks for each run of the one with fewer in the other.
 bool Regions::compare(const Region& left, const Region& right) const {
     const Pattern &a = patterns_[static_cast<size_t>(left.pattern)], &b = patterns_[static_cast<size_t>(right.pattern)];
-    // a box that is filled stands for all of its columns; in HBM only its own pattern knows the bytes
-    if (!a.nested || !b.nested) return true;
     bool swap = b.runs() < a.runs();
     const Pattern &few = swap ? b : a, &many = swap ? a : b;
     int64_t few_base = swap ? right.base : left.base, many_base = swap ? left.base : right.base;

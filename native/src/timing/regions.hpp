@@ -67,7 +67,6 @@ class Regions {
     bool share(int32_t left, int32_t right);
 
   private:
-    bool quick(const Region& region) const;  // to compare again, rather than to look up
     bool compare(const Region& left, const Region& right) const;
     std::vector<Region> regions_;
     std::vector<Pattern> patterns_;

@@ -7,8 +7,10 @@ from typing import Any
 
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
+from opentrn.nki.arrays import ShapeDtype
+from opentrn.nki.kernel import simulate
 
-__all__ = ["elementwise", "matmul", "small"]
+__all__ = ["elementwise", "matmul", "small", "steps_of_every_engine", "tiled_matmul"]
 
 
 COLUMNS = 2048  # of rhs that stay in SBUF: 4 PSUM banks of results at a time
@@ -102,3 +104,43 @@ def _stored(tile: Any) -> Any:
     out = nl.ndarray(tile.shape, dtype=tile.dtype, buffer=nl.shared_hbm)
     nisa.dma_copy(dst=out, src=tile)
     return out
+
+
+def tiled_matmul(lhs_t: Any, rhs: Any) -> Any:
+    """lhs_t (K, M), rhs (K, N) -> (M, N), every tile loaded where it is used: many instructions, most of them DMAs."""
+    (depth, rows), columns = lhs_t.shape, rhs.shape[1]
+    out = nl.ndarray((rows, columns), dtype=lhs_t.dtype, buffer=nl.shared_hbm)
+    for m in range(0, rows, 128):
+        for n in range(0, columns, 512):
+            total = nl.ndarray((128, 512), dtype=nl.float32, buffer=nl.psum)
+            for k in range(0, depth, 128):
+                left = nl.ndarray((128, 128), dtype=lhs_t.dtype, buffer=nl.sbuf)
+                right = nl.ndarray((128, 512), dtype=rhs.dtype, buffer=nl.sbuf)
+                nisa.dma_copy(dst=left, src=lhs_t[k : k + 128, m : m + 128])
+                nisa.dma_copy(dst=right, src=rhs[k : k + 128, n : n + 512])
+                nisa.nc_matmul(dst=total, stationary=left, moving=right)
+            result = nl.ndarray((128, 512), dtype=out.dtype, buffer=nl.sbuf)
+            nisa.tensor_copy(dst=result, src=total)
+            nisa.dma_copy(dst=out[m : m + 128, n : n + 512], src=result)
+    return out
+
+
+def _every_engine(x: Any) -> Any:
+    tile = nl.ndarray((128, 128), dtype=x.dtype, buffer=nl.sbuf)
+    total = nl.ndarray((128, 128), dtype=nl.float32, buffer=nl.psum)
+    nisa.dma_copy(dst=tile, src=x)
+    nisa.nc_matmul(dst=total, stationary=tile, moving=tile)
+    nisa.tensor_copy(dst=tile, src=total, engine=nisa.vector_engine)
+    nisa.activation(dst=tile, op=nl.copy, data=tile)
+    nisa.affine_select(dst=tile, pattern=[[1, 128]], offset=0, channel_multiplier=1, on_true_tile=tile, on_false_value=0.0)
+    out = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.shared_hbm)
+    nisa.dma_copy(dst=out, src=tile)
+    return out
+
+
+def steps_of_every_engine() -> list[Any]:
+    """Checked signatures, one of each compute engine and two DMAs: what programs made for the event loop consist of."""
+    shape = ShapeDtype((128, 128), "bfloat16")
+    launched = simulate(_every_engine).report((shape,), {}, target="trn2", data=False, trace=True)
+    assert launched.traces is not None
+    return launched.traces[0].steps

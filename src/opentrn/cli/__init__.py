@@ -1,6 +1,6 @@
 """The command `opentrn`. One file per command; each has `main(argv) -> exit code` and calls the library.
 
-Exit codes: 0 success, 1 the library or the script raised an error, 2 the command line is wrong, 130 interrupted.
+Exit codes: 0 success, 1 an error of the library or the script, 2 the command line is wrong, 130 interrupted, 141 output unread.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib.metadata
+import os
 import sys
 from collections.abc import Sequence
 
@@ -71,7 +72,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_unknown(given.command), file=sys.stderr)
         return 2
     try:
-        return COMMANDS[given.command].main(given.rest)
+        code = COMMANDS[given.command].main(given.rest)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OpentrnError as error:
         print(f"opentrn: {error}", file=sys.stderr)
         return 1

@@ -270,6 +270,17 @@ class _Launch:
         notice(str(fault), UserWarning)
 
 
+def _name(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> None:
+    """Give argument tensors the names of their parameters, for errors and reports."""
+    try:
+        bound = inspect.signature(function).bind(*args, **kwargs).arguments
+    except (TypeError, ValueError):  # the call itself says what is wrong with it
+        return
+    for name, value in bound.items():
+        if isinstance(value, View) and not value.storage.allocation.name:
+            value.storage.allocation.name = name
+
+
 @contextmanager
 def _without_collector() -> Iterator[None]:
     """Without Python's garbage collector, which would walk the tiles of a large kernel again and again to no avail.
@@ -283,17 +294,6 @@ def _without_collector() -> Iterator[None]:
     finally:
         if running:
             gc.enable()
-
-
-def _name(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> None:
-    """Give argument tensors the names of their parameters, for errors and reports."""
-    try:
-        bound = inspect.signature(function).bind(*args, **kwargs).arguments
-    except (TypeError, ValueError):  # the call itself says what is wrong with it
-        return
-    for name, value in bound.items():
-        if isinstance(value, View) and not value.storage.allocation.name:
-            value.storage.allocation.name = name
 
 
 def _has_tensor(value: Any) -> bool:

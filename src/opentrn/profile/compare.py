@@ -108,11 +108,16 @@ def side_by_side(found: Comparison, rows: int = 12) -> str:
         f"   A [{bar(latency.a / top, 40)}] {spoken(latency.a)}",
         f"   B [{bar(latency.b / top, 40)}] {spoken(latency.b)}",
     ]
-    for title, part in (("", found.total), ("engines", found.engines), ("lower bounds", found.bounds),
-                        ("on the critical path, by what changed most", found.lines[:rows])):  # fmt: skip
+    moved = [d for d in found.lines if d.a != d.b][:rows]
+    parts = {
+        "": found.total,
+        "engines": found.engines,
+        "lower bounds": found.bounds,
+        "on the critical path, most changed": moved,
+    }
+    for title, part in parts.items():
         if part:
-            heads = [[title, "A", "B", "B / A"]]
-            lines += ["", *table([*heads, *map(_row, part)], "lrrr")]
+            lines += ["", *table([[title, "A", "B", "B / A"], *map(_row, part)], "lrrr")]
     return "\n".join(lines)
 
 

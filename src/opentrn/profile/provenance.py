@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from opentrn.profile.amounts import sums
+from opentrn.profile.amounts import US, sums
 from opentrn.profile.critical import Segments
 from opentrn.timing.timeline import Timeline
 
@@ -62,7 +62,12 @@ def shares(timeline: Timeline, path: Segments) -> dict[str, float]:
     return {tier: float(amounts[n] / total) for tier, n in _ORDER.items() if amounts[n] > 0}
 
 
-def band(latency_us: float, by_tier: dict[str, float]) -> tuple[float, float]:
-    """(low, high) in microseconds: each tier's share of the time may be off by its uncertainty, all the same way."""
-    off = latency_us * sum(share * UNCERTAINTY[tier].fraction for tier, share in by_tier.items())
-    return latency_us - off, latency_us + off
+def band(timeline: Timeline, by_tier: dict[str, float]) -> tuple[float, float]:
+    """(low, high) latency in microseconds.
+
+    Each tier's share of the time may be off by its uncertainty, all the same way; and where the run depends on the
+    phase of the clock of TensorE (`Timeline.phase_totals_ns`), from the quickest of these runs to the slowest.
+    """
+    off = sum(share * UNCERTAINTY[tier].fraction for tier, share in by_tier.items())
+    runs = (*timeline.phase_totals_ns, timeline.total_ns)
+    return min(runs) * US * (1 - off), max(runs) * US * (1 + off)

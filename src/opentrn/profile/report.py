@@ -85,7 +85,7 @@ def profile_report(
         cores=timeline.cores,
         changes=asked_of(chip),
         latency_us=latency,
-        latency_band_us=band(latency, by_tier),
+        latency_band_us=band(timeline, by_tier),
         instruction_count=len(timeline),
         verdict=_verdict(limits, path),
         engines=engines(timeline),

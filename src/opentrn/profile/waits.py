@@ -1,7 +1,7 @@
 """Why each instruction waited, in two parts: for what it needed, and for what had to be done first once that was there.
 
-A timeline names one cause for each wait, the last one. Weights and run-time addresses are loaded when they are there;
-the time before that is a wait for whoever made them. An activation table waits for nothing.
+A timeline names one cause for each wait, the longest. Weights and run-time addresses are loaded when they are there; the
+time before that is a wait for whoever made them. An activation table waits for nothing.
 """
 
 from __future__ import annotations

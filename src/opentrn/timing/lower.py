@@ -103,6 +103,7 @@ def machine_of(chip: Any, classes: Classes) -> dict[str, Any]:
         "stack_bytes_per_ns": float(cost.hbm.bytes_per_ns_stack),
         "dma_engines": float(engines.dma.engines),
         "clock_window_ns": cost.tensor.clock_window_cycles / engines.base_clock_hz * 1e9 if ramps else 1.0,
+        "clock_phase_ns": 1.0,
         "clock_low_rate": float(cost.tensor.startup_rate) if ramps else 1.0,
         "clock_threshold": float(cost.tensor.clock_threshold) if ramps else 0.0,
         "vector_gpsimd_parallel": bool(features.vector_gpsimd_sbuf_parallel),

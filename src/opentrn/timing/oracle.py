@@ -184,6 +184,8 @@ class _Engine:
     free: float
     last_done: float
     previous: int = -1
+    port_free: float = 0.0  # end of its latest work on data; triggering a DMA takes no port
+    port_user: int = -1
 
 
 @dataclass
@@ -200,7 +202,7 @@ class _Clock:
     def __init__(self, machine: dict[str, Any]) -> None:
         self.window, self.low = machine["clock_window_ns"], machine["clock_low_rate"]
         self.threshold = machine["clock_threshold"]
-        self.end, self.used, self.full = self.window, 0.0, self.threshold <= 0
+        self.end, self.used, self.full = machine["clock_phase_ns"], 0.0, self.threshold <= 0
         self.changes: list[float] = []
 
     @property
@@ -345,7 +347,7 @@ class _Loop:
         i = core.engines[e].order[0]
         if not self.machine["vector_gpsimd_parallel"] and e != SCALAR and not core.program.is_dma[i]:
             other = core.engines[GPSIMD if e == VECTOR else VECTOR]
-            head = head.delayed(other.free, "port", other.previous) if other.previous >= 0 else head
+            head = head.delayed(other.port_free, "port", other.port_user)
         used, partner = core.program.banks[i], SCALAR if e == VECTOR else VECTOR
         if used and e != GPSIMD:
             for bank in range(8):
@@ -360,8 +362,7 @@ class _Loop:
         cost, start = self.cost(core, i), head.time
         busy = cost["busy"]
         if e == VECTOR and cost["shared"] >= 0:
-            gpsimd = core.engines[GPSIMD]
-            busy = cost["shared"] if gpsimd.previous >= 0 and gpsimd.free > start else busy
+            busy = cost["shared"] if core.engines[GPSIMD].port_free > start else busy
         if e == TENSOR:
             busy = core.clock.spend(start, busy)
             core.previous_matmul = start
@@ -370,6 +371,8 @@ class _Loop:
         columns["ready"][i], columns["start"][i], columns["end"][i] = engine.free, start, start + busy
         columns["cause"][i], columns["blocker"][i] = CAUSE[head.cause], head.blocker
         engine.free, engine.previous = start + busy, i
+        if cost["nbytes"] == 0:
+            engine.port_free, engine.port_user = engine.free, i
         for bank in range(8):
             if core.program.banks[i] >> bank & 1:
                 core.banks[bank, e] = (engine.free, i)

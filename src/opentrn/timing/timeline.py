@@ -132,6 +132,8 @@ class Timeline:
     """Bytes per partition in use, by (core, "sbuf" or "psum")."""
     clock: list[Spans] = field(default_factory=list)
     """The TensorE clock of each core."""
+    phase_totals_ns: tuple[float, ...] = ()
+    """`total_ns` at each phase of the clock's windows that was tried; this timeline is the median one."""
 
     def __len__(self) -> int:
         return len(self.start)

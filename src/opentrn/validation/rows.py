@@ -22,6 +22,8 @@ class Row:
     `metric` says what was measured (`metrics.METRICS`), `tier` how it is known (`machine.TIERS`), `reliability` how good
     it is: A a complete trace or an AWS profile, B an exact timer, both with the kernel's source in public. Rows with the
     same `versions` are versions of one kernel. `case` and `arguments` name what is run (`cases.CASES`).
+    `schedule` tells what our kernel follows: a public trace, the public source, one instruction as a probe, or "inferred":
+    an order, engine or tile that neither shows, chosen so that published facts about the run, its time among them, agree.
     """
 
     id: str
@@ -34,6 +36,7 @@ class Row:
     tier: str
     reliability: str
     source: str
+    schedule: Literal["trace", "source", "inferred", "probe"]
     case: str
     arguments: tuple[tuple[str, Any], ...]
 

@@ -82,7 +82,7 @@ def _pooled_row(rows: Any, bias: Any, pool: int) -> Any:
     return biased
 
 
-AHEAD = 3
+AHEAD = 8
 """Filter positions whose weights and window are made before their products: enough to hide both behind the products."""
 
 

@@ -2,9 +2,9 @@
 
 Source of the schedules: allenkchau/trainium-kernel-fusion (d709ddf) kernels/baseline/mlp_gemm.py and kernels/fused/mlp.py.
 No trace of these is public. The source loads both tiles, and the bias, inside its loops. Loads that do not depend on a loop
-are made once, as the compiler hoists them: tiles of lhs_t for a row of results, the bias for all, and of rhs as many columns
-as fit into SBUF (the published times of the large bf16 layers leave no room for loading all of rhs again for
-each row). Loads of neighbouring tiles are joined, as in the attention traces.
+are made once, as the compiler hoists them: tiles of lhs_t for a row of results, the bias for all, and rhs where all of it
+fits into SBUF (the published times of the large bf16 layers, one that fits and one that does not, leave no other choice).
+Loads of neighbouring tiles are joined, as in the attention traces.
 
 lhs_t (K, M), rhs (K, N), bias (1, N) -> (M, N).
 """
@@ -29,14 +29,14 @@ JOINED = 4096
 def _layer(lhs_t: Any, rhs: Any, bias: Any, finish: Callable[[Any], Any]) -> Any:
     rows, columns = lhs_t.shape[1], rhs.shape[1]
     out = nl.ndarray((rows, columns), dtype=lhs_t.dtype, buffer=nl.shared_hbm)
-    stores, kept, biases, fitting = Stores(4), {}, {}, _columns_that_fit(rhs)
+    stores, kept, biases, keeps = Stores(4), {}, {}, _fits(rhs)
     for m in range(rows // ROWS):
         here = slice(m * ROWS, (m + 1) * ROWS)
         left = _column(lhs_t, here)
         for n in range(columns // COLUMNS):
             there = slice(n * COLUMNS, (n + 1) * COLUMNS)
             right = kept[n] if n in kept else _column(rhs, there)
-            if n < fitting:
+            if keeps:
                 kept[n] = right
             if m == 0:
                 biases[n] = _on_all_partitions(bias[:, there])
@@ -48,11 +48,10 @@ def _layer(lhs_t: Any, rhs: Any, bias: Any, finish: Callable[[Any], Any]) -> Any
     return out
 
 
-def _columns_that_fit(rhs: Any) -> int:
-    """How many columns of tiles of rhs fit beside one that passes through and two rows of lhs_t; a quarter of SBUF is spared."""
+def _fits(rhs: Any) -> bool:
+    """All of rhs fits beside two rows of lhs_t; a quarter of SBUF is spared."""
     width = rhs.shape[0] // ROWS * rhs.dt.itemsize
-    room = nl.tile_size.total_available_sbuf_size * 3 // 4 - width * (COLUMNS + 2 * ROWS)
-    return max(0, room // (width * COLUMNS))
+    return width * (rhs.shape[1] + 2 * ROWS) <= nl.tile_size.total_available_sbuf_size * 3 // 4
 
 
 def _column(source: Any, there: slice) -> list[Any]:
