@@ -16,6 +16,7 @@ import heapq
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def allocate(tensors: Iterable[Allocation], region: MemoryRegion, capacity: int,
     Raises CapacityError, listing the live tensors, when one does not fit.
     """
     used = [t for t in tensors if t.buffer is region and t.first >= 0]
-    used.sort(key=lambda t: (t.first, t.id))
+    used.sort(key=attrgetter("first", "id"))
     result = MemoryMap(region, capacity, tensors=used)
     core = native.core()
     failed = core.place(used, capacity, bank or 0) if core else _place_all(used, capacity, bank)

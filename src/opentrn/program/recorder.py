@@ -28,8 +28,8 @@ Place = tuple[CodeType, int]
 Record = tuple[Step, tuple[View, ...], Place]
 
 FLUSH_RECORDS = 256
-"""Records after which values are computed even if nobody asked: dead tiles are freed, and the records (two tuples each)
-die before there are 700 young objects and Python's garbage collector walks them."""
+"""Records after which values are computed even if nobody asked: dead tiles are freed, and the records themselves die
+young, before Python's garbage collector walks them (4,096 cost 1.5 us an instruction where torch is imported)."""
 
 
 class _Handle:

@@ -16,7 +16,7 @@ OWN = str(Path(__file__).resolve().parent.parent) + "/"
 SURFACE = OWN + "nki/"
 """The only folder from which opentrn itself calls instructions."""
 
-_SHIPPED_KERNELS = (OWN + "kernels/", OWN + "bench/", OWN + "demo/")
+_SHIPPED_KERNELS = (OWN + "kernels/", OWN + "bench/", OWN + "demo/", OWN + "validation/")
 
 
 def is_own(filename: str) -> bool:
