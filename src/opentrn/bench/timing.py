@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 import time
@@ -96,7 +95,10 @@ def random_rectangles(count: int, seed: int = 0) -> Trace:
     shapes = [(rows, columns) for rows in (1, 16, 32, 64, 128) for columns in (4, 16, 64, 256)]
     geometries = [Geometry(shape, (width, step), 2) for shape in shapes for step in (1, 2)]
     geometries += [Geometry((128, 64), (width, 1), 2, whole=True)]
-    tensors = [Allocation(n, "", (128, width), DTYPES["bfloat16"], MemoryRegion.sbuf, 0, None, (0, 65536 * n)) for n in range(3)]
+    tensors = [
+        Allocation(n, "", (128, width), DTYPES["bfloat16"], MemoryRegion.sbuf, 0, None, (0, 65536 * n))
+        for n in range(3)
+    ]
     small = Allocation(3, "", (128, 64), DTYPES["bfloat16"], MemoryRegion.sbuf, 0, None, (0, 65536 * 3))
     for tensor in (*tensors, small):
         tensor.first, tensor.last = 0, count - 1
@@ -144,13 +146,20 @@ def _with_values(size: int) -> dict[str, float]:
 
 
 def _trace_file() -> dict[str, float]:
+    """The trace in memory and as a file: slices per second, bytes per instruction."""
     recorded = _record(TILED)
     timeline = simulate(recorded.traces, recorded.chip)
+    n = len(timeline)
+    columns = [v.nbytes for v in vars(recorded.traces[0]).values() if isinstance(v, np.ndarray)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run.pftrace")
         seconds = _median(lambda: write_perfetto(path, timeline))
-        return {"instructions": len(timeline), "seconds": seconds, "bytes": os.stat(path).st_size,
-                "slices": len(timeline) + len(timeline.dma.instruction)}  # fmt: skip
+        return {
+            "seconds": seconds,
+            "slices": n + len(timeline.dma.instruction),
+            "bytes": path.stat().st_size / n,
+            "recorded": sum(columns) / n,
+        }
 
 
 def main() -> None:
