@@ -53,9 +53,12 @@ int32_t Capture::step_number(PyObject* step) {
 }
 
 int32_t Capture::place_number(PyObject* place) {
+    Seen& seen = seen_places_[static_cast<size_t>(word(place) >> 4) % seen_places_.size()];
+    if (seen.place.ptr() == place) return seen.number;
     int64_t key[] = {word(item(place, 0)), integer(item(place, 1))};
     int32_t number = place_numbers_.number(key, 2);
     if (static_cast<size_t>(number) == places_.size()) places_.push_back(nb::borrow(place));
+    seen = {nb::borrow(place), number};
     return number;
 }
 
