@@ -17,7 +17,7 @@ public:
 
     void append(nanobind::list batch);
     nanobind::dict counts() const;
-    nanobind::dict columns() const;
+    nanobind::dict columns();
 
 private:
     struct Use {
@@ -42,6 +42,7 @@ private:
     std::vector<int32_t> step_, place_, region_;
     std::vector<int64_t> first_operand_{0};
     std::vector<uint8_t> access_;
+    nanobind::object given_;  // the columns, once asked for: numpy has the numbers then, without a copy
 
     int32_t step_number(PyObject* step);
     int32_t place_number(PyObject* place);
