@@ -1,5 +1,9 @@
 #include "storage.hpp"
 
+#include <nanobind/ndarray.h>
+
+#include <vector>
+
 #include <cstddef>
 #include <vector>
 
@@ -163,7 +167,27 @@ int64_t address_part(const Allocation& allocation, int part) {
     return allocation.placed() ? integer(item(allocation.address, part)) : 0;
 }
 
+namespace {
+
+// The numbers of each allocation, in the order of FACTS in opentrn.program.storage.
+nb::object facts_of(nb::list allocations) {
+    constexpr size_t columns = 8;
+    auto* table = new std::vector<int64_t>();
+    nb::capsule owner(table, [](void* p) noexcept { delete static_cast<std::vector<int64_t>*>(p); });
+    table->reserve(columns * allocations.size());
+    for (nb::handle each : allocations) {
+        const Allocation& a = as_allocation(each.ptr());
+        for (int64_t fact : {int64_t(a.on_chip), int64_t(a.psum), address_part(a, 0), address_part(a, 1),
+                             int64_t(a.partition_bytes), int64_t(a.partitions), int64_t(a.first), int64_t(a.last)})
+            table->push_back(fact);
+    }
+    return nb::cast(nb::ndarray<nb::numpy, int64_t, nb::ndim<1>>(table->data(), {table->size()}, owner));
+}
+
+}  // namespace
+
 void bind_storage(nb::module_& m) {
+    m.def("facts_of", &facts_of, nb::arg("allocations"), "The numbers of many allocations, row by row.");
     allocation_type = new_type(m, "Allocation", allocation_spec);
     storage_type = new_type(m, "Storage", storage_spec);
 }

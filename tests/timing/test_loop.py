@@ -128,6 +128,17 @@ def test_an_implied_wait_needs_no_semaphore(compiled: bool) -> None:
     assert run(p, compiled=compiled).waits(last) == [1]
 
 
+def test_a_result_of_its_own_that_others_have_waited_for_needs_no_wait(compiled: bool) -> None:
+    p = Program()
+    a, b, c, d = (p.tensor() for _ in range(4))
+    p.do("vector", 10, writes=[a])
+    p.do("scalar", 10, reads=[a], writes=[b])
+    p.do("vector", 10, reads=[b], writes=[c])
+    last = p.do("vector", 10, reads=[a], writes=[d])
+    r = run(p, compiled=compiled, further_wait_ns=np.full(5, 1000.0))
+    assert r.start(last) == r.start(2) + 10
+
+
 def test_depends_on_is_a_wait(compiled: bool) -> None:
     p = Program()
     p.do("scalar", 100)

@@ -1,6 +1,7 @@
 #include "dependencies.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace opentrn::timing {
@@ -10,6 +11,7 @@ namespace {
 constexpr int64_t cell_rows = 128, cell_columns = 2048;  // a PSUM bank, or as much of SBUF
 constexpr int64_t fine_rows = 32, fine_columns = 256;    // a quadrant
 constexpr size_t crowded = 48, full = 64;
+constexpr int64_t settling = 16;  // instructions between two looks at what is settled
 constexpr int32_t joined = -1;  // the region of an entry that stands for several
 
 Box cut(const Box& a, const Box& b) {
@@ -55,28 +57,30 @@ void look(const Space::Entries& entries, Regions& regions, int32_t region, uint8
     if (access & writes) look(entries.read, regions, region, read);
 }
 
-// Takes out what the new entry hides: a later conflict with it implies the older ones.
+// Takes out what is settled, and what the new entry hides: a later conflict with it implies the older ones.
 template <class Replaces>
 void hide(std::vector<Space::Entry>& entries, const Box& bounds, const Space::Entry& entry, bool dense,
-          const Replaces& replaces) {
+          const Space::Latest& settled, const Replaces& replaces) {
     size_t kept = 0;
     for (size_t k = 0; k < entries.size(); k++) {
         const Space::Entry& old = entries[k];
-        bool hidden = replaces(old) && (old.region == entry.region || (dense && entry.box.holds(cut(old.box, bounds))));
+        bool hidden = old.instruction <= settled[old.slot];
+        hidden = hidden || (replaces(old) && (old.region == entry.region || (dense && entry.box.holds(cut(old.box, bounds)))));
         if (!hidden && kept++ != k) entries[kept - 1] = old;
     }
     entries.resize(kept);
 }
 
-void insert(Space::Entries& entries, const Box& bounds, const Space::Entry& entry, uint8_t access, bool dense) {
+void insert(Space::Entries& entries, const Box& bounds, const Space::Entry& entry, uint8_t access, bool dense,
+            const Space::Latest& settled) {
     auto any = [](const Space::Entry&) { return true; };
     auto own = [&](const Space::Entry& old) { return old.slot == entry.slot; };
     if (access & writes) {
-        hide(entries.written, bounds, entry, dense, any);
-        hide(entries.read, bounds, entry, dense, any);
+        hide(entries.written, bounds, entry, dense, settled, any);
+        hide(entries.read, bounds, entry, dense, settled, any);
         entries.written.push_back(entry);
     } else {
-        hide(entries.read, bounds, entry, dense, own);
+        hide(entries.read, bounds, entry, dense, settled, own);
         entries.read.push_back(entry);
     }
 }
@@ -120,28 +124,30 @@ void Space::find(Regions& regions, int32_t region, uint8_t access, Latest& writt
     });
 }
 
-void Space::add_finer(Cell& cell, const Regions& regions, const Box& bounds, const Entry& entry, uint8_t access) {
+void Space::add_finer(Cell& cell, const Regions& regions, const Box& bounds, const Entry& entry, uint8_t access,
+                      const Latest& settled) {
     bool dense = entry.region != joined && regions[entry.region].dense;
     each_cell(cut(entry.box, bounds), fine_rows, fine_columns, [&](int64_t r, int64_t c) {
         Entries& entries = cell.finer[finer_index(r, c)];
-        insert(entries, cell_box(r, c, fine_rows, fine_columns), entry, access, dense);
+        insert(entries, cell_box(r, c, fine_rows, fine_columns), entry, access, dense, settled);
         if (entries.size() > full) merged_ += join(entries.written) || join(entries.read);
     });
 }
 
-void Space::add(const Regions& regions, int32_t region, uint8_t access, uint8_t slot, int32_t instruction) {
+void Space::add(const Regions& regions, int32_t region, uint8_t access, uint8_t slot, int32_t instruction,
+                const Latest& settled) {
     const Region& facts = regions[region];
     Entry entry{facts.box, region, instruction, slot};
     each_cell(facts.box, cell_rows, cell_columns, [&](int64_t r, int64_t c) {
         Cell& cell = *cell_at(r, c, true);
         Box bounds = cell_box(r, c, cell_rows, cell_columns);
-        if (cell.finer) return add_finer(cell, regions, bounds, entry, access);
-        insert(cell.entries, bounds, entry, access, facts.dense);
+        if (cell.finer) return add_finer(cell, regions, bounds, entry, access, settled);
+        insert(cell.entries, bounds, entry, access, facts.dense, settled);
         if (cell.entries.size() <= crowded) return;
         cell.finer = std::make_unique<Entries[]>(finer_cells);
         Entries entries = std::exchange(cell.entries, {});
-        for (const Entry& old : entries.written) add_finer(cell, regions, bounds, old, writes);
-        for (const Entry& old : entries.read) add_finer(cell, regions, bounds, old, reads);
+        for (const Entry& old : entries.written) add_finer(cell, regions, bounds, old, writes, settled);
+        for (const Entry& old : entries.read) add_finer(cell, regions, bounds, old, reads, settled);
     });
 }
 
@@ -174,6 +180,15 @@ class Clocks {
         row_[static_cast<size_t>(instruction)] = current_row_[engine];
     }
 
+    // By slot, what all engines that have instructions left know to be complete. `ends`: after the last of each engine.
+    Space::Latest settled(const std::array<int64_t, sequencers>& ends, int64_t now) const {
+        Space::Latest result;
+        result.fill(std::numeric_limits<int32_t>::max());
+        for (int e = 0; e < sequencers; e++)
+            for (int s = 0; s < slots && ends[e] > now; s++) result[s] = std::min(result[s], current_[e][s]);
+        return result;
+    }
+
   private:
     using Clock = std::array<int32_t, slots>;
     std::vector<Clock> rows_;
@@ -196,7 +211,11 @@ Dependencies discover(const Program& program, Regions& regions, int32_t spaces, 
     std::vector<Space> memory(static_cast<size_t>(spaces));
     Clocks clocks(program.count);
     int64_t edge = 0;
+    std::array<int64_t, sequencers> ends{};
+    for (int64_t i = 0; i < program.count; i++) ends[program.engine[program.kind[i]]] = i + 1;
+    Space::Latest settled;
     for (int64_t i = 0; i < program.count; i++) {
+        if (i % settling == 0) settled = clocks.settled(ends, i);
         result.first.push_back(static_cast<int64_t>(result.producer.size()));
         uint8_t own = program.slot(i), engine = program.engine[program.kind[i]];
         int64_t begin = program.first_operand[i], end = program.first_operand[i + 1];
@@ -235,12 +254,14 @@ Dependencies discover(const Program& program, Regions& regions, int32_t spaces, 
             result.producer.push_back(producer);
             clocks.wait(engine, slot, producer);
         }
+        int32_t& local = result.local[static_cast<size_t>(i)];
+        if (local >= 0 && clocks.knows(engine, own, local)) local = -1;
         clocks.issue(engine, static_cast<int32_t>(i));
         for (int64_t k = begin; k < end; k++) {
             int32_t region = program.region[k], space = regions[region].space;
             if (skip[space]) continue;
             memory[static_cast<size_t>(space)].add(regions, region, program.access[k] & writes ? writes : reads, own,
-                                                   static_cast<int32_t>(i));
+                                                   static_cast<int32_t>(i), settled);
         }
     }
     result.first.push_back(static_cast<int64_t>(result.producer.size()));

@@ -53,7 +53,9 @@ class Space {
         uint8_t slot;
     };
     void find(Regions& regions, int32_t region, uint8_t access, Latest& written, Latest& read);
-    void add(const Regions& regions, int32_t region, uint8_t access, uint8_t slot, int32_t instruction);
+    // `settled`: by slot, the latest instruction that every engine knows to be complete; nobody waits for those again.
+    void add(const Regions& regions, int32_t region, uint8_t access, uint8_t slot, int32_t instruction,
+             const Latest& settled);
     int64_t merged() const { return merged_; }
 
     struct Entries {
@@ -67,7 +69,8 @@ class Space {
         std::unique_ptr<Entries[]> finer;  // a crowded cell's entries, by finer cell
     };
     Cell* cell_at(int64_t row, int64_t column, bool make);
-    void add_finer(Cell& cell, const Regions& regions, const Box& bounds, const Entry& entry, uint8_t access);
+    void add_finer(Cell& cell, const Regions& regions, const Box& bounds, const Entry& entry, uint8_t access,
+                   const Latest& settled);
     std::vector<Cell> near_;                   // the first row of cells, all there is on chip
     std::unordered_map<uint64_t, Cell> far_;   // the other rows
     int64_t merged_ = 0;

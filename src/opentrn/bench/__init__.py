@@ -19,13 +19,13 @@ __all__ = ["main"]
 SIZE = 4096
 
 
-def _measure(size: int, native: bool) -> dict[str, Any]:
-    """One measuring process, single-threaded."""
+def _measure(module: str, size: int, native: bool = True) -> dict[str, Any]:
+    """What one measuring process prints, single-threaded."""
     fixed = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENTRN_NATIVE": "1" if native else "0"}
     # a core type forced on old OpenBLAS builds slows a current numpy, which is the reference here
     environment = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")} | fixed
     done = subprocess.run(
-        [sys.executable, "-m", "opentrn.bench.measure", str(size)],
+        [sys.executable, "-m", f"opentrn.bench.{module}", str(size)],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
@@ -101,6 +101,32 @@ def _rows(fast: dict[str, Any], slow: dict[str, Any] | None, size: int) -> list[
     return rows
 
 
+MILLION = 1e6
+
+
+def _speed(work: str, count: float, seconds: float, least: float) -> dict[str, Any]:
+    """A row in millions of `count` per CPU second; its ratio is to what must be reached."""
+    rate = count / seconds / MILLION
+    return _row(f"{work} / {least:g} M/s", f"{rate:.2f} M/s", rate / least, 1.0, False)
+
+
+def _timing_rows(timing: dict[str, Any], size: int) -> list[dict[str, Any]]:
+    whole, file, both = timing["end_to_end"], timing["trace_file"], timing["with_values"]
+    n = whole["instructions"]
+    rows = [_speed(f"time: kernel to timeline, matmul 8192^3, {n:,} instr.", n, whole["whole"], 0.5)]
+    rows += [_speed(f"time: loop, {int(n):,} instructions", int(n), s, 4.0) for n, s in timing["long"].items()]
+    rows += [
+        _speed(f"time: loop, irregular, {int(n):,} instr.", int(n), s, 0.5) for n, s in timing["irregular"].items()
+    ]
+    rows.append(
+        _row(f"values and time / values alone, {size}^3", f"{both['both']:.2f} s", both["both"] / both["values"], 1.15)
+    )
+    rows.append(_speed("trace: .pftrace slices", file["slices"], file["seconds"], 3.0))
+    rows.append(_row("trace: recorded bytes per instruction", f"{file['recorded']:.0f} B", file["recorded"], 200.0))
+    rows.append(_row("trace: .pftrace bytes per instruction", f"{file['bytes']:.0f} B", file["bytes"], 200.0))
+    return rows
+
+
 def _machine() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
@@ -115,17 +141,19 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--native-only", action="store_true", help="leave the numpy path out")
     given = parser.parse_args(argv)
-    fast = _measure(given.size, True)
-    slow = _measure(given.size, False) if fast["native"] and not given.native_only else None
+    fast = _measure("measure", given.size)
+    slow = _measure("measure", given.size, False) if fast["native"] and not given.native_only else None
     rows = _rows(fast, slow, given.size)
+    if fast["native"]:
+        rows += _timing_rows(_measure("timing", given.size), given.size)
     if given.json:
         print(json.dumps({"machine": _machine(), "native": fast["native"], "rows": rows}))
     else:
         print(f"{_machine()}\nmedian of 5, one thread, native core: {'yes' if fast['native'] else 'no'}\n")
-        print(f"{'work':<52}{'measured':>10}{'ratio':>9}{'must':>9}")
+        print(f"{'work':<72}{'measured':>10}{'ratio':>9}{'must':>9}")
         for row in rows:
             print(
-                f"{row['work']:<52}{row['value']:>10}{row['ratio']:>9.2f}{row['must']:>9}  {'ok' if row['met'] else 'MISSED'}"
+                f"{row['work']:<72}{row['value']:>10}{row['ratio']:>9.2f}{row['must']:>9}  {'ok' if row['met'] else 'MISSED'}"
             )
     if not fast["torch"]:
         print("exp and gelu are not compared: torch is not installed", file=sys.stderr)

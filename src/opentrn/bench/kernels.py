@@ -132,7 +132,9 @@ def _every_engine(x: Any) -> Any:
     nisa.nc_matmul(dst=total, stationary=tile, moving=tile)
     nisa.tensor_copy(dst=tile, src=total, engine=nisa.vector_engine)
     nisa.activation(dst=tile, op=nl.copy, data=tile)
-    nisa.affine_select(dst=tile, pattern=[[1, 128]], offset=0, channel_multiplier=1, on_true_tile=tile, on_false_value=0.0)
+    nisa.affine_select(
+        dst=tile, pattern=[[1, 128]], offset=0, channel_multiplier=1, on_true_tile=tile, on_false_value=0.0
+    )
     out = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.shared_hbm)
     nisa.dma_copy(dst=out, src=tile)
     return out

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 import time
@@ -26,7 +25,8 @@ from opentrn.numerics.dtypes import DTYPES
 from opentrn.profile.perfetto import write_perfetto
 from opentrn.program.storage import Allocation
 from opentrn.program.trace import READS, WRITES, Geometry, Trace
-from opentrn.timing import simulate
+from opentrn.timing import native, simulate
+from opentrn.timing.lower import classes_of, columns_of, machine_of
 
 __all__ = ["main"]
 
@@ -71,14 +71,19 @@ def repeated(trace: Trace, times: int) -> Trace:
     return replace(trace, first_operand=starts, **tiled)
 
 
+def _loop(program: Trace, chip: Any) -> float:
+    """Seconds of dependencies, pruning and event loop."""
+    classes = classes_of(program.steps, chip)
+    machine, columns = machine_of(chip, classes), columns_of(program, chip, 0)
+    return _median(lambda: native.run(machine, classes, [columns]))
+
+
 def _long_programs() -> dict[str, float]:
-    """Seconds of dependencies, pruning and event loop by the length of the program."""
+    """Seconds of the loop by the length of the program."""
     recorded = _record(TILED)
-    trace, found = recorded.traces[0], {}
-    for length in LONG:
-        program = repeated(trace, max(1, round(length / len(trace))))
-        found[str(len(program))] = _median(lambda p=program: simulate([p], recorded.chip))
-    return found
+    trace = recorded.traces[0]
+    programs = [repeated(trace, max(1, round(length / len(trace)))) for length in LONG]
+    return {str(len(program)): _loop(program, recorded.chip) for program in programs}
 
 
 def random_rectangles(count: int, seed: int = 0) -> Trace:
@@ -90,7 +95,10 @@ def random_rectangles(count: int, seed: int = 0) -> Trace:
     shapes = [(rows, columns) for rows in (1, 16, 32, 64, 128) for columns in (4, 16, 64, 256)]
     geometries = [Geometry(shape, (width, step), 2) for shape in shapes for step in (1, 2)]
     geometries += [Geometry((128, 64), (width, 1), 2, whole=True)]
-    tensors = [Allocation(n, "", (128, width), DTYPES["bfloat16"], MemoryRegion.sbuf, 0, None, (0, 65536 * n)) for n in range(3)]
+    tensors = [
+        Allocation(n, "", (128, width), DTYPES["bfloat16"], MemoryRegion.sbuf, 0, None, (0, 65536 * n))
+        for n in range(3)
+    ]
     small = Allocation(3, "", (128, 64), DTYPES["bfloat16"], MemoryRegion.sbuf, 0, None, (0, 65536 * 3))
     for tensor in (*tensors, small):
         tensor.first, tensor.last = 0, count - 1
@@ -121,11 +129,7 @@ def random_rectangles(count: int, seed: int = 0) -> Trace:
 
 
 def _irregular() -> dict[str, float]:
-    chip, found = load_chip("trn2"), {}
-    for count in IRREGULAR:
-        program = random_rectangles(count)
-        found[str(count)] = _median(lambda p=program: simulate([p], chip))
-    return found
+    return {str(count): _loop(random_rectangles(count), load_chip("trn2")) for count in IRREGULAR}
 
 
 def _with_values(size: int) -> dict[str, float]:
@@ -142,13 +146,20 @@ def _with_values(size: int) -> dict[str, float]:
 
 
 def _trace_file() -> dict[str, float]:
+    """The trace in memory and as a file: slices per second, bytes per instruction."""
     recorded = _record(TILED)
     timeline = simulate(recorded.traces, recorded.chip)
+    n = len(timeline)
+    columns = [v.nbytes for v in vars(recorded.traces[0]).values() if isinstance(v, np.ndarray)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run.pftrace")
         seconds = _median(lambda: write_perfetto(path, timeline))
-        return {"instructions": len(timeline), "seconds": seconds, "bytes": os.stat(path).st_size,
-                "slices": len(timeline) + len(timeline.dma.instruction)}  # fmt: skip
+        return {
+            "seconds": seconds,
+            "slices": n + len(timeline.dma.instruction),
+            "bytes": path.stat().st_size / n,
+            "recorded": sum(columns) / n,
+        }
 
 
 def main() -> None:

@@ -166,6 +166,8 @@ def dtype(spelling: object) -> DType:
     """
     if isinstance(spelling, DType):
         return spelling
+    if type(spelling) is str and spelling in DTYPES:
+        return DTYPES[spelling]
     name = _name_of(spelling)
     known = DTYPES.get(name) or DTYPES.get(_ALIASES.get(name, ""))
     if known is None:

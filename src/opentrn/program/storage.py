@@ -5,9 +5,12 @@ Both have a native layout where there is a native core, with a twin here of the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from types import CodeType
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from opentrn.errors import Site
 from opentrn.isa.enums import MemoryRegion
@@ -15,7 +18,7 @@ from opentrn.numerics.dtypes import DType
 from opentrn.program import native
 from opentrn.program.site import site_of
 
-__all__ = ["Allocation", "Storage"]
+__all__ = ["FACTS", "Allocation", "Storage", "facts_of"]
 
 
 class _Allocation:
@@ -94,3 +97,20 @@ class Storage(_Storage):
     """
 
     __slots__ = ()
+
+
+FACTS = ("on_chip", "psum", "row", "byte", "partition_bytes", "partitions", "first", "last")
+"""Columns of `facts_of`; row and byte are the address (0 where there is none), first and last as in `Allocation`."""
+
+
+def facts_of(allocations: Sequence[Allocation]) -> dict[str, np.ndarray]:
+    """The numbers of many allocations in columns (int64) of the names in `FACTS`. The native core has a twin."""
+    core = native.core()
+    table = core.facts_of(list(allocations)) if core else np.array([_facts(a) for a in allocations], np.int64)
+    return dict(zip(FACTS, table.reshape(-1, len(FACTS)).T, strict=True))
+
+
+def _facts(each: Allocation) -> tuple[int, ...]:
+    row, byte = each.address or (0, 0)
+    psum = each.buffer is MemoryRegion.psum
+    return (each.buffer.on_chip, psum, row, byte, each.partition_bytes, each.partitions, each.first, each.last)

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from opentrn.errors import UnsupportedError
-from opentrn.isa.enums import MemoryRegion
 from opentrn.isa.spec import Cost, Use
-from opentrn.program.storage import Allocation
+from opentrn.program.storage import Allocation, facts_of
 from opentrn.program.trace import READS, WRITES, Trace
 from opentrn.timing.timeline import ENGINES
 
@@ -119,22 +118,23 @@ def _further_wait(chip: Any, name: str) -> float:
 
 def columns_of(trace: Trace, chip: Any, first_kind: int) -> dict[str, Any]:
     """The columns of one core; its classes are numbered from `first_kind` in the table of all cores."""
-    spaces, widths = _spaces(trace.allocations)
+    facts = facts_of(trace.allocations)
+    spaces, widths = _spaces(trace.allocations, facts)
     dimensions = [len(g.shape) for g in trace.geometries]
-    address = [a.address or (0, 0) for a in trace.allocations]
-    on_chip = [a.buffer.on_chip for a in trace.allocations]
     return {
         "kind": (trace.step + first_kind).astype(np.int32, copy=False),
         "first_operand": np.ascontiguousarray(trace.first_operand, np.int64),
         "region": np.ascontiguousarray(trace.region, np.int32),
         "access": np.ascontiguousarray(trace.access, np.uint8),
         "edges": _by_consumer(trace.edges),
-        "allocation_space": np.array(spaces, np.int32),
-        "allocation_row": np.array([p if c else 0 for (p, _), c in zip(address, on_chip, strict=True)], np.int32),
-        "allocation_byte": np.array([b if c else 0 for (_, b), c in zip(address, on_chip, strict=True)], np.int64),
-        "allocation_width": np.array(widths, np.int64),
-        "allocation_on_chip": np.array(on_chip, np.uint8),
-        "allocation_bytes": np.array([a.nbytes for a in trace.allocations], np.int64),
+        "allocation_space": spaces,
+        "allocation_row": (facts["row"] * facts["on_chip"]).astype(np.int32),
+        "allocation_byte": facts["byte"] * facts["on_chip"],
+        "allocation_width": widths,
+        "allocation_on_chip": facts["on_chip"].astype(np.uint8),
+        "allocation_bytes": facts["partition_bytes"] * facts["partitions"],
+        "allocation_first": facts["first"],
+        "allocation_last": facts["last"],
         "geometry_first": np.concatenate(([0], np.cumsum(dimensions, dtype=np.int64))).astype(np.int64),
         "geometry_shape": np.array([n for g in trace.geometries for n in g.shape], np.int64),
         "geometry_stride": np.array([n for g in trace.geometries for n in g.strides], np.int64),
@@ -149,17 +149,14 @@ def columns_of(trace: Trace, chip: Any, first_kind: int) -> dict[str, Any]:
     }
 
 
-def _spaces(allocations: Sequence[Allocation]) -> tuple[list[int], list[int]]:
-    """(space, bytes of a row) of every allocation."""
-    spaces, widths, following = [], [], SPACES_ON_CHIP
-    for each in allocations:
-        if each.buffer.on_chip:
-            spaces.append(0 if each.buffer is MemoryRegion.sbuf else 1)
-            widths.append(each.partition_bytes)
-        else:
-            spaces.append(following)
-            following += 1
-            widths.append(prod(each.shape[-1:]) * each.dtype.itemsize)
+def _spaces(allocations: Sequence[Allocation], facts: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """(space, bytes of a row) of every allocation: int32, int64."""
+    in_hbm = facts["on_chip"] == 0
+    spaces = np.where(in_hbm, SPACES_ON_CHIP - 1 + np.cumsum(in_hbm), facts["psum"]).astype(np.int32)
+    widths = facts["partition_bytes"].copy()
+    for number in np.flatnonzero(in_hbm).tolist():
+        each = allocations[number]
+        widths[number] = prod(each.shape[-1:]) * each.dtype.itemsize
     return spaces, widths
 
 
@@ -168,17 +165,17 @@ def _by_consumer(edges: np.ndarray) -> np.ndarray:
     return edges[np.argsort(edges[:, 1], kind="stable")]
 
 
-def _skipped(trace: Trace, spaces: Sequence[int]) -> np.ndarray:
+def _skipped(trace: Trace, spaces: np.ndarray) -> np.ndarray:
     """1 for HBM tensors that are only read or only written.
 
     Stores to a tensor that the kernel never reads back are taken as disjoint: they cost no semaphore.
     """
-    used = np.zeros(max(spaces, default=1) + 1, np.uint8)
-    touched = (
-        np.array(spaces, np.int32)[trace.region_allocation[trace.region]] if len(trace.region) else np.zeros(0, int)
-    )
+    used = np.zeros(int(spaces.max(initial=1)) + 1, np.uint8)
+    of_region = spaces[trace.region_allocation]
     for bit in (READS, WRITES):
-        used[np.unique(touched[(trace.access & bit) != 0])] |= bit
+        touched = np.zeros(len(of_region), bool)
+        touched[trace.region[(trace.access & bit) != 0]] = True
+        used[of_region[touched]] |= bit
     skip = (used != READS | WRITES).astype(np.uint8)
     skip[:SPACES_ON_CHIP] = 0
     return skip

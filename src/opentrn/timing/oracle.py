@@ -152,6 +152,8 @@ class _Program:
             latest[int(self.slot[producer])] = max(latest.get(int(self.slot[producer]), -1), producer)
         latest.pop(engine, None)  # an engine works in order
         self.waits.append(self._prune(engine, latest))
+        if self.local[i] <= self._current[engine][slot]:  # known to be complete through another engine
+            self.local[i] = -1
         self._clocks.append(list(self._current[engine]))
         for region, access in operands:
             self._enforce(_Access(region, i, slot, WRITES if access & WRITES else READS))
