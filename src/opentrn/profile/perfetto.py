@@ -20,7 +20,7 @@ from opentrn.profile.links import Bundles, bundles, carriers, no_bundles
 from opentrn.profile.protobuf import field, packet
 from opentrn.profile.usage import DIRECTION_WORDS, clock_rate, nanoseconds, transfer_rate
 from opentrn.program import native
-from opentrn.timing.timeline import CAUSES, ENGINES, Series, Timeline
+from opentrn.timing.timeline import CAUSES, ENGINES, Dma, Series, Timeline
 
 __all__ = ["write_perfetto"]
 
@@ -228,11 +228,8 @@ def _waits(timeline: Timeline, words: _Words) -> _Kind:
 
 def _transfers(timeline: Timeline, words: _Words, flows: _Flows) -> _Kind:
     dma = timeline.dma
-    tensors = [tensor.name or f"{list(tensor.shape)} {tensor.dtype.name}" for tensor in timeline.tensors]
-    pairs = [f"{word} {tensor}".rstrip() for word in DIRECTION_WORDS for tensor in ["", *tensors]]
-    used = np.unique(_pair(dma.direction, dma.tensor, len(tensors)))
-    names = np.zeros(len(pairs), np.int64)
-    names[used] = words.lookup(EVENT_NAMES, [pairs[n] for n in used])
+    used = np.unique(_pair(dma))
+    names = words.lookup(EVENT_NAMES, [_moved(timeline, *divmod(int(pair), PAIRED)) for pair in used])
     notes: list[tuple[str, bool, Pick]] = [
         (name, False, lambda rows, column=column: column[rows].astype(np.int64))
         for name, column in (
@@ -247,15 +244,27 @@ def _transfers(timeline: Timeline, words: _Words, flows: _Flows) -> _Kind:
     return _Kind(
         lambda rows: dma.first[rows],
         lambda rows: dma.last[rows],
-        lambda rows: names[_pair(dma.direction[rows], dma.tensor[rows], len(tensors))],
+        lambda rows: names[np.searchsorted(used, _pair(dma)[rows])],
         _named(words, notes),
         flows.from_transfer,
         flows.into_transfer,
     )
 
 
-def _pair(direction: np.ndarray, tensor: np.ndarray, tensors: int) -> np.ndarray:
-    return direction.astype(np.int64) * (tensors + 1) + tensor + 1
+PAIRED = 1 << 32
+
+
+def _pair(dma: Dma) -> np.ndarray:
+    """Direction and tensor as one number."""
+    return dma.direction.astype(np.int64) * PAIRED + dma.tensor + 1
+
+
+def _moved(timeline: Timeline, direction: int, following: int) -> str:
+    """What a transfer is called: where to, and the tensor before `following` (0: none)."""
+    if not following:
+        return DIRECTION_WORDS[direction].rstrip()
+    tensor = timeline.tensors[following - 1]
+    return f"{DIRECTION_WORDS[direction]} {tensor.name or f'{list(tensor.shape)} {tensor.dtype.name}'}"
 
 
 def _named(words: _Words, notes: list[tuple[str, bool, Pick]]) -> list[tuple[int, bool, Pick]]:
