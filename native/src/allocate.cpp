@@ -1,4 +1,4 @@
-// Addresses by liveness: the twins of `_place_all` and `_spread_all` in opentrn.program.allocate, which are the specification.
+// Addresses by liveness: the twins of `_place_all` and `_spread_all` in opentrn.program.allocate.
 #include "allocate.hpp"
 
 #include <algorithm>
