@@ -115,7 +115,9 @@ void Capture::record(PyObject* record) {
     steps_[static_cast<size_t>(number)].count++;
     PyObject* operands = item(record, 1);
     const size_t count = steps_[static_cast<size_t>(number)].access.size();
-    if (static_cast<size_t>(PyTuple_Size(operands)) != count) throw nb::value_error("operands and roles differ in number");
+    if (static_cast<size_t>(PyTuple_Size(operands)) != count) {
+        throw nb::value_error("operands and roles differ in number");
+    }
     for (size_t k = 0; k < count; k++) {
         operand(record, item(operands, static_cast<Py_ssize_t>(k)), steps_[static_cast<size_t>(number)].access[k]);
     }
@@ -179,7 +181,8 @@ void bind_capture(nb::module_& m) {
         .def(nb::init<nb::list, bool>(), "allocations"_a, "columns"_a)
         .def("append", &Capture::append, "batch"_a, "Takes the next records, a list of (step, operands, place).")
         .def("counts", &Capture::counts, "How often each step ran.")
-        .def("columns", &Capture::columns, "The fields of a Trace except `allocations` and `edges`. Nothing can be appended afterwards.");
+        .def("columns", &Capture::columns, 
+             "The fields of a Trace except `allocations` and `edges`. Nothing can be appended afterwards.");
 }
 
 }  // namespace opentrn
