@@ -9,7 +9,7 @@ export OMP_NUM_THREADS := 1
 NATIVE_SOURCES := $(shell find native -type f 2>/dev/null)
 PYTHON_SOURCES := $(shell find src -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: demo test lint test-pure bench docs clean
+.PHONY: demo test check lint test-pure bench docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -20,7 +20,16 @@ test: lint $(VENV)/installed-dev
 	@echo "== tests, native core if there is a compiler =="
 	@if command -v $(CXX) >/dev/null; then $(VENV)/bin/python -c 'import opentrn._native'; fi
 	$(VENV)/bin/pytest $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory test-pure
+
+# Times against published measurements, and pages against what they show. The event loop in Python would take long for the first.
+check: $(VENV)/installed
+	@echo "== published measurements, generated pages =="
+	@if $(VENV)/bin/python -c 'import opentrn._native' 2>/dev/null; \
+	  then said=$$($(VENV)/bin/opentrn validate --check) && echo "$$said" | tail -n 1; \
+	  else echo "opentrn validate is left out: no native core"; fi
+	@$(VENV)/bin/opentrn docs --outputs --check && echo "the pages of docs/ are up to date"
 
 lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check .

@@ -97,8 +97,12 @@ def test_two_cores_are_quicker_than_one_and_reported_together():
     assert vector.busy_us + vector.wait_us + vector.idle_us == pytest.approx(2 * two.latency_us)
 
 
-def test_another_chip():
-    assert opentrn.profile(product, mode="timing", target="trn1")(*SHAPES).target == "trn1"
+@pytest.mark.parametrize("target", ["trn1", "trn3"])
+def test_another_chip(target):
+    report = opentrn.profile(product, mode="timing", target=target)(*SHAPES)
+    assert report.target == target
+    low, high = report.latency_band_us
+    assert low < report.latency_us < high
 
 
 def test_what_is_no_mode():

@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     given = parser.parse_args(argv)
     if given.write and (given.family or given.target):
         parser.error("--write makes the page of all rows: leave --family and --target out")
-    from opentrn.validation.page import page, worse, write
+    from opentrn.validation.page import ALLOWED, page, worse, write
     from opentrn.validation.predict import predictions
     from opentrn.validation.rows import select
 
@@ -54,10 +54,14 @@ def main(argv: Sequence[str]) -> int:
         _show(results)
     if given.write:
         write(given.write, page(results))
-    found = worse(results, committed) if committed else []
+    found = worse(results, committed) if given.check else []
     for each, before in found:
         print(
             f"opentrn validate: {each.family}: mean error {each.mean:.1%}, the page has {before:.1f} %", file=sys.stderr
+        )
+    if given.check and not found and not given.json:
+        print(
+            f"\n{len(results)} rows: no family's mean error is more than {ALLOWED:g} points above that of {given.check}"
         )
     return 1 if found else 0
 
