@@ -1,4 +1,4 @@
-// Addresses by liveness: the twin of `_place_all` in opentrn.program.allocate, which is its specification.
+// Addresses by liveness: the twins of `_place_all` and `_spread_all` in opentrn.program.allocate.
 #include "allocate.hpp"
 
 #include <algorithm>
@@ -36,7 +36,8 @@ struct Extent {
 // The quadrants and granules of one memory, and how many live tensors cover each.
 class Occupied {
 public:
-    explicit Occupied(int64_t capacity) : width_(granules(capacity)), counts_(static_cast<size_t>(quadrants * width_)) {}
+    explicit Occupied(int64_t capacity)
+        : width_(granules(capacity)), counts_(static_cast<size_t>(quadrants * width_)) {}
 
     void add(const Extent& extent, Address at, int delta) {
         each_row(extent, at, [&](int32_t* begin, int32_t* end) {
@@ -46,8 +47,9 @@ public:
     }
 
     bool free(const Extent& extent, Address at) {
-        return each_row(extent, at,
-                        [](int32_t* begin, int32_t* end) { return std::all_of(begin, end, [](int32_t n) { return n == 0; }); });
+        return each_row(extent, at, [](int32_t* begin, int32_t* end) {
+            return std::all_of(begin, end, [](int32_t count) { return count == 0; });
+        });
     }
 
     // The lowest free byte, in the lowest quadrant that has it. `bank` in bytes, 0: none.
@@ -85,7 +87,8 @@ private:
     std::vector<char> busy_in(int quadrant, int count) const {
         std::vector<char> busy(static_cast<size_t>(width_), 0);
         for (int row = quadrant; row < quadrant + count; row++) {
-            for (int64_t g = 0; g < width_; g++) busy[static_cast<size_t>(g)] |= counts_[static_cast<size_t>(row * width_ + g)] > 0;
+            const int32_t* counts = counts_.data() + row * width_;
+            for (int64_t g = 0; g < width_; g++) busy[static_cast<size_t>(g)] |= counts[g] > 0;
         }
         return busy;
     }
@@ -197,7 +200,8 @@ bool spread(nb::list tensors, int64_t capacity, int64_t bank, bool fresh_first) 
     for (size_t n = 0; n < tensors.size(); n++) {
         const Allocation& tensor = tensor_at(tensors, n);
         if (!tensor.manual) continue;
-        occupied.add({tensor.partitions, tensor.partition_bytes}, {address_part(tensor, 0), address_part(tensor, 1)}, +1);
+        Address at{address_part(tensor, 0), address_part(tensor, 1)};
+        occupied.add({tensor.partitions, tensor.partition_bytes}, at, +1);
     }
     int64_t fresh = fresh_first ? 0 : capacity;
     for (size_t n = 0; n < tensors.size(); n++) {

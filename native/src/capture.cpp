@@ -53,9 +53,12 @@ int32_t Capture::step_number(PyObject* step) {
 }
 
 int32_t Capture::place_number(PyObject* place) {
+    Seen& seen = seen_places_[static_cast<size_t>(word(place) >> 4) % seen_places_.size()];
+    if (seen.place.ptr() == place) return seen.number;
     int64_t key[] = {word(item(place, 0)), integer(item(place, 1))};
     int32_t number = place_numbers_.number(key, 2);
     if (static_cast<size_t>(number) == places_.size()) places_.push_back(nb::borrow(place));
+    seen = {nb::borrow(place), number};
     return number;
 }
 
@@ -112,7 +115,9 @@ void Capture::record(PyObject* record) {
     steps_[static_cast<size_t>(number)].count++;
     PyObject* operands = item(record, 1);
     const size_t count = steps_[static_cast<size_t>(number)].access.size();
-    if (static_cast<size_t>(PyTuple_Size(operands)) != count) throw nb::value_error("operands and roles differ in number");
+    if (static_cast<size_t>(PyTuple_Size(operands)) != count) {
+        throw nb::value_error("operands and roles differ in number");
+    }
     for (size_t k = 0; k < count; k++) {
         operand(record, item(operands, static_cast<Py_ssize_t>(k)), steps_[static_cast<size_t>(number)].access[k]);
     }
@@ -125,6 +130,7 @@ void Capture::record(PyObject* record) {
 }
 
 void Capture::append(nb::list batch) {
+    if (given_.is_valid()) throw nb::value_error("the columns have been given away");
     for (size_t n = 0; n < batch.size(); n++) record(PyList_GetItem(batch.ptr(), static_cast<Py_ssize_t>(n)));
 }
 
@@ -134,7 +140,8 @@ nb::dict Capture::counts() const {
     return found;
 }
 
-nb::dict Capture::columns() const {
+nb::dict Capture::columns() {
+    if (given_.is_valid()) return nb::borrow<nb::dict>(given_);
     nb::object geometry = nb::module_::import_("opentrn.program.trace").attr("Geometry");
     nb::list steps, places, geometries;
     for (const Use& use : steps_) steps.append(use.step);
@@ -157,14 +164,15 @@ nb::dict Capture::columns() const {
     found["steps"] = steps;
     found["places"] = places;
     found["geometries"] = geometries;
-    found["step"] = array_of(step_);
-    found["place"] = array_of(place_);
-    found["first_operand"] = array_of(first_operand_);
-    found["region"] = array_of(region_);
-    found["access"] = array_of(access_);
+    found["step"] = array_of(std::move(step_));
+    found["place"] = array_of(std::move(place_));
+    found["first_operand"] = array_of(std::move(first_operand_));
+    found["region"] = array_of(std::move(region_));
+    found["access"] = array_of(std::move(access_));
     found["region_allocation"] = array_of(std::move(allocation));
     found["region_offset"] = array_of(std::move(offset));
     found["region_geometry"] = array_of(std::move(form));
+    given_ = found;
     return found;
 }
 
@@ -173,7 +181,8 @@ void bind_capture(nb::module_& m) {
         .def(nb::init<nb::list, bool>(), "allocations"_a, "columns"_a)
         .def("append", &Capture::append, "batch"_a, "Takes the next records, a list of (step, operands, place).")
         .def("counts", &Capture::counts, "How often each step ran.")
-        .def("columns", &Capture::columns, "The fields of a Trace except `allocations` and `edges`.");
+        .def("columns", &Capture::columns, 
+             "The fields of a Trace except `allocations` and `edges`. Nothing can be appended afterwards.");
 }
 
 }  // namespace opentrn

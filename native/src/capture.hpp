@@ -2,6 +2,7 @@
 #pragma once
 #include <nanobind/nanobind.h>
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -16,14 +17,19 @@ public:
 
     void append(nanobind::list batch);
     nanobind::dict counts() const;
-    nanobind::dict columns() const;
+    nanobind::dict columns();
 
 private:
-    struct Use {  // one step
+    struct Use {
         nanobind::object step;
         int64_t count = 0;
         std::vector<uint8_t> access;
     };
+    struct Seen {
+        nanobind::object place;
+        int32_t number = -1;
+    };
+
     nanobind::list allocations_;
     bool keep_;
     int64_t launch_;  // not the same for any two captures of the process
@@ -31,10 +37,12 @@ private:
     WordTable step_numbers_, place_numbers_, geometry_numbers_, region_numbers_;
     std::vector<Use> steps_;
     std::vector<nanobind::object> places_;
+    std::array<Seen, 64> seen_places_;  // by address: most records of a line share one tuple
     std::vector<int32_t> geometry_of_key_;
     std::vector<int32_t> step_, place_, region_;
     std::vector<int64_t> first_operand_{0};
     std::vector<uint8_t> access_;
+    nanobind::object given_;  // the columns, once asked for: numpy has the numbers then, without a copy
 
     int32_t step_number(PyObject* step);
     int32_t place_number(PyObject* place);

@@ -1,7 +1,6 @@
 // What the types share that are laid out here and get their methods in Python.
 //
-// None of them is tracked by the garbage collector: they refer to older ones and to plain data only, so that no cycle can
-// form, and a kernel with a million tiles gives the collector nothing to walk.
+// They refer to older ones and to plain data only, so that no cycle can form: none has a tp_traverse.
 #pragma once
 #include <nanobind/nanobind.h>
 

@@ -62,8 +62,8 @@ PyType_Spec handle_spec{"opentrn._native.Handle", sizeof(Handle), 0, Py_TPFLAGS_
 // ---------------------------------------------------------------- words of a call
 enum Tag : int64_t { tag_view = 1, tag_named, tag_text, tag_sequence, tag_integer, tag_number };
 
-// The words of a call's arguments: the same for two calls that mean the same. Most arguments take one word, which ends in
-// its tag; addresses end in zeros, so that there is room for it.
+// The words of a call's arguments: the same for two calls that mean the same. Most arguments take one word, which
+// ends in its tag; addresses end in zeros, so that there is room for it.
 class Encoder {
 public:
     std::vector<int64_t> words;

@@ -1,5 +1,5 @@
-// The quick path of a recorded call: from the operands of `nisa.<name>` to one more record, by the step that was checked
-// for the same signature before. Twin of the `_record` that opentrn.program.recorder generates for each instruction.
+// The quick path of a recorded call: from the operands of `nisa.<name>` to one more record, by the step that was
+// checked for the same signature before. Twin of the `_record` that opentrn.program.recorder generates.
 #pragma once
 #include <nanobind/nanobind.h>
 

@@ -46,7 +46,7 @@ void new_dims(View& view, int32_t rank) {
     view.dims = rank <= View::inline_rank ? view.inline_dims : new int64_t[2 * static_cast<size_t>(rank)];
 }
 
-// A view of the type of `like` with the same tensor, dtype and run-time index; sizes and strides are for the caller to set.
+// A view of the type of `like` with the same tensor, dtype and run-time index; its dims are for the caller to set.
 View* derived(View& like, int32_t rank, int64_t offset) {
     PyObject* object = PyType_GenericAlloc(Py_TYPE(reinterpret_cast<PyObject*>(&like)), 0);
     if (!object) nb::raise_python_error();
@@ -141,7 +141,8 @@ bool cut(const View& view, int32_t dim, PyObject* key, Cut& result) {
         if (!bounds(key, start, stop, step, size)) return false;
         start += start < 0 ? size : 0;
         stop += stop < 0 ? size : 0;
-        if (step < 1 || start < 0 || start > stop || stop > size || (start == stop && view.allocation().on_chip)) return false;
+        bool empty = start == stop && view.allocation().on_chip;
+        if (step < 1 || start < 0 || start > stop || stop > size || empty) return false;
         result = {start, step, (stop - start + step - 1) / step, false};
         return true;
     }

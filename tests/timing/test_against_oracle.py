@@ -75,7 +75,7 @@ def programs(draw: st.DrawFn) -> Program:
 
 machines = st.fixed_dictionaries(
     {
-        "clock_threshold": st.sampled_from([0.0, 0.375]),
+        "clock_threshold": st.sampled_from([0.0, 0.37511]),  # no sum of round numbers: a tie is decided by a last bit
         "clock_phase_ns": st.sampled_from([1000.0, 321.0]),
         "vector_gpsimd_parallel": st.booleans(),
         "vector_scalar_parallel": st.booleans(),

@@ -91,7 +91,7 @@ class Capture:
         return self._counts
 
     def columns(self) -> dict[str, Any]:
-        """The fields of a `Trace` except `allocations` and `edges`."""
+        """The fields of a `Trace` except `allocations` and `edges`, when everything has been appended."""
         regions = np.array(list(self._regions), np.int64).reshape(-1, 3)
         return {
             "steps": list(self._steps),

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import opentrn
 from opentrn.errors import OpentrnError
 from opentrn.machine.chip import load_chip
+from opentrn.nki.profile import profile
 from opentrn.timing.simulate import simulate
 from opentrn.timing.timeline import Timeline
 from opentrn.validation.cases import Case, case_of
@@ -68,9 +68,7 @@ def predictions(rows: Sequence[Row]) -> Iterator[Result]:
 def _recorded(row: Row) -> _Recorded | str:
     try:
         case = case_of(row)
-        reports = [
-            opentrn.profile(each.kernel, mode="timing", target=row.target)(*each.arguments) for each in case.launches
-        ]
+        reports = [profile(each.kernel, mode="timing", target=row.target)(*each.arguments) for each in case.launches]
     except OpentrnError as error:
         return str(error).splitlines()[0]
     return _Recorded(case, [each.traces for each in reports], [each.timeline for each in reports])

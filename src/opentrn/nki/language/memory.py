@@ -86,11 +86,13 @@ class ndarray(metaclass=_Allocating):
         address: Any = None,
     ) -> NkiTensor:
         core = active("nl.ndarray").state
-        sizes, region, kind = _shape(shape), _region(buffer), dtype_of(dtype)
+        sizes, kind = _shape(shape), dtype_of(dtype)
+        region = buffer if type(buffer) is MemoryRegion else _region(buffer)
         if region.on_chip and sizes[0] > core.chip.memory.partitions:
             _refuse_partitions(sizes, region, core.chip.memory.partitions)
+        where = None if address is None else _place(address, region)
         place = core.recorder.place(_getframe(1))
-        return NkiTensor.whole(core.new_tensor(sizes, kind, region, name or "", _place(address, region), place))
+        return NkiTensor.whole(core.new_tensor(sizes, kind, region, name or "", where, place))
 
 
 def _refuse_partitions(sizes: tuple[int, ...], region: MemoryRegion, partitions: int) -> NoReturn:
@@ -103,9 +105,7 @@ def _refuse_partitions(sizes: tuple[int, ...], region: MemoryRegion, partitions:
     )
 
 
-def _place(address: Any, region: MemoryRegion) -> tuple[int, int] | None:
-    if address is None:
-        return None
+def _place(address: Any, region: MemoryRegion) -> tuple[int, int]:
     if not region.on_chip or not isinstance(address, Sequence) or len(address) != 2:
         raise AddressError(
             "nl.ndarray address",
