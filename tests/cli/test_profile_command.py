@@ -92,11 +92,11 @@ def test_what_if(opentrn, kernels):
     assert "B is " in done.stdout and "A: triple on trn2" in done.stdout
 
 
-def test_reorder(opentrn, kernels):
+def test_reorder(opentrn, kernels, tmp_path):
     def latency(*options):
         done = opentrn("profile", kernels, "--kernel", "triple", "--json", "r.json", *options)
         assert done.returncode == 0, done.stderr
-        report = json.loads((kernels.parent / "r.json").read_text())
+        report = json.loads((tmp_path / "r.json").read_text())
         assert ("reordered: stores may be" in done.stdout) == (report["reorder"] > 0) == bool(options)
         return report["latency_us"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from runpy import run_path
 from typing import Any
@@ -95,7 +96,8 @@ def must_stay(program: Program) -> set[tuple[int, int]]:
 
 
 def order(program: Program, stores: np.ndarray, window: int, compiled: bool) -> list[int]:
-    return order_of(program.columns(0), classes_of(program), stores, window, compiled=compiled).tolist()
+    fences = np.array([cost["meets"] >= 0 for cost in program.costs])
+    return order_of(program.columns(0), classes_of(program), stores, fences, window, compiled=compiled).tolist()
 
 
 @pytest.mark.skipif(not native.available(), reason="no native core")
@@ -241,6 +243,23 @@ def test_nothing_is_held_back_over_a_barrier() -> None:
     names = np.array([line.operations[o].name for o in line.operation])
     for core in (0, 1):
         assert names[line.core == core].tolist() == ["dma_copy", "dma_copy", "core_barrier", "dma_copy", "dma_copy"]
+
+
+def test_no_reorder_keeps_the_order() -> None:
+    def fixed(x):
+        return doubled.func(x[:, :2048]), guarded(x)
+
+    def guarded(x):
+        with nl.no_reorder():
+            return doubled.func(x[:, 2048:])
+
+    traces = opentrn.profile(nki.jit(fixed), mode="timing", target="trn2")(X).traces
+    chip, trace = load_chip("trn2"), traces[0]
+    assert trace.fixed == ((48, 96),)
+    moved = reordered(trace, chip, 8)
+    assert (moved.region[:100] != trace.region[:100]).any()
+    assert (moved.step[48:] == trace.step[48:]).all() and (moved.place[48:] == trace.place[48:]).all()
+    assert (reordered(replace(trace, fixed=()), chip, 8).step[48:] != trace.step[48:]).any()
 
 
 def test_what_if_and_a_launch_again_keep_it() -> None:

@@ -166,15 +166,15 @@ nb::tuple time_program(nb::dict machine, nb::dict class_columns, nb::list cores)
 }
 
 // Old rows in their new order.
-nb::object reorder_program(nb::dict class_columns, nb::dict core, int64_t window) {
+nb::object reorder_program(nb::dict class_columns, nb::dict core, Column<uint8_t> store, Column<uint8_t> fence,
+                           int64_t window) {
     Columns classes(std::move(class_columns)), columns(std::move(core));
     Program program = program_of(columns, classes);
-    const uint8_t *store = classes.get<uint8_t>("store"), *fence = classes.get<uint8_t>("fence");
     std::unique_ptr<Regions> regions = regions_of(columns);
     std::vector<int64_t> order;
     {
         nb::gil_scoped_release released;
-        order = reorder(program, *regions, store, fence, window);
+        order = reorder(program, *regions, store.data(), fence.data(), window);
     }
     return array_of(std::move(order));
 }
@@ -184,7 +184,7 @@ nb::object reorder_program(nb::dict class_columns, nb::dict core, int64_t window
 void bind(nb::module_& m) {
     m.def("time_program", &time_program, "machine"_a, "classes"_a, "cores"_a,
           "Dependencies and event loop of one program per core. See src/opentrn/timing/native.py.");
-    m.def("reorder_program", &reorder_program, "classes"_a, "core"_a, "window"_a,
+    m.def("reorder_program", &reorder_program, "classes"_a, "core"_a, "store"_a, "fence"_a, "window"_a,
           "One core's rows with stores held back. See src/opentrn/timing/reorder.py.");
 }
 

@@ -18,7 +18,8 @@ class Pass {
     void take(int64_t row, uint8_t engine, bool store, bool fence, int64_t window, const int64_t* edge,
               const int64_t* edges_end) {
         for (auto& waiting : held_)
-            if (!waiting.empty()) release(waiting, fence ? waiting.size() : up_to_conflict(waiting, row, edge, edges_end));
+            if (!waiting.empty())
+                release(waiting, fence ? waiting.size() : up_to_conflict(waiting, row, edge, edges_end));
         int64_t seen = ++seen_[engine];
         auto& own = held_[engine];
         if (store)
@@ -87,8 +88,7 @@ std::vector<int64_t> reorder(const Program& program, Regions& regions, const uin
     for (int64_t i = 0; i < program.count; i++) {
         int64_t first = edge;
         while (edge < program.edge_count && program.edges[2 * edge + 1] == i) edge++;
-        int32_t kind = program.kind[i];
-        pass.take(i, program.engine[kind], store[kind], fence[kind], window, program.edges + 2 * first,
+        pass.take(i, program.engine[program.kind[i]], store[i], fence[i], window, program.edges + 2 * first,
                   program.edges + 2 * edge);
     }
     return pass.finish();

@@ -6,7 +6,8 @@ other; no public source tells by how many, or by which rule. So this is off unle
 
 The rule: a store (a DMA from memory on chip to HBM) waits until `window` instructions of its engine have come after it. It
 goes earlier, before the first instruction of any engine that shares a byte with it where one of the two writes, that
-depends on it (depends_on), or that meets the other core. Stores of one engine keep their order; nothing else moves.
+depends on it (depends_on), that meets the other core, or that stands in nl.no_reorder, where nothing moves. Stores of one
+engine keep their order, and so does everything else.
 """
 
 from __future__ import annotations
@@ -38,26 +39,34 @@ def reordered(trace: Trace, chip: Any, window: int, *, compiled: bool | None = N
     if window == 0 or not len(trace):
         return trace
     classes = classes_of(trace.steps, chip)
-    stores = _stores(trace.steps, classes)
-    order = order_of(columns_of(trace, chip, 0), classes, stores, window, compiled=compiled)
+    stores = _stores(trace.steps, classes)[trace.step]
+    fences = (classes.costs[:, COST_FIELDS.index("meets")] >= 0)[trace.step]
+    for first, end in trace.fixed:
+        fences[first:end] = True
+    order = order_of(columns_of(trace, chip, 0), classes, stores & ~fences, fences, window, compiled=compiled)
     return _in_order(trace, order)
 
 
 def _stores(steps: Sequence[Any], classes: Classes) -> np.ndarray:
     found = [bool(dma) and direction_of(s) == STORE for s, dma in zip(steps, classes.is_dma, strict=True)]
-    return np.array(found, np.uint8)
+    return np.array(found, bool)
 
 
 def order_of(
-    columns: dict[str, Any], classes: Classes, stores: np.ndarray, window: int, *, compiled: bool | None = None
+    columns: dict[str, Any],
+    classes: Classes,
+    stores: np.ndarray,
+    fences: np.ndarray,
+    window: int,
+    *,
+    compiled: bool | None = None,
 ) -> np.ndarray:
-    """Rows of one core's columns in their new order: int64 (n). `stores` tells, for each class, whether it is one."""
-    fences = (classes.costs[:, COST_FIELDS.index("meets")] >= 0).astype(np.uint8)
+    """Rows of one core's columns in their new order: int64 (n). `stores` (bool, n) may be held back, but not over `fences`."""
     core = native.core() if compiled is not False else None
     if core is None:
         return _Pass(columns, window).run(classes.engine, stores, fences)
-    facts = {"engine": classes.engine, "is_dma": classes.is_dma, "store": stores, "fence": fences}
-    return core.reorder_program(facts, columns, window)
+    facts = {"engine": classes.engine, "is_dma": classes.is_dma}
+    return core.reorder_program(facts, columns, stores.astype(np.uint8), fences.astype(np.uint8), window)
 
 
 @dataclass
@@ -82,10 +91,10 @@ class _Pass:
     def run(self, engines: np.ndarray, stores: np.ndarray, fences: np.ndarray) -> np.ndarray:
         for row, kind in enumerate(self.columns["kind"]):
             for each in self.waiting:
-                self.release(each, len(each.held) if fences[kind] else self.up_to_conflict(each, row))
+                self.release(each, len(each.held) if fences[row] else self.up_to_conflict(each, row))
             own = self.waiting[engines[kind]]
             own.seen += 1
-            if stores[kind]:
+            if stores[row]:
                 own.held.append((row, own.seen + self.window))
             else:
                 self.order.append(row)
