@@ -97,6 +97,17 @@ def test_what_if(opentrn, kernels):
     assert "B is " in done.stdout and "A: triple on trn2" in done.stdout
 
 
+def test_reorder(opentrn, kernels, tmp_path):
+    def latency(*options):
+        done = opentrn("profile", kernels, "--kernel", "triple", "--json", "r.json", *options)
+        assert done.returncode == 0, done.stderr
+        report = json.loads((tmp_path / "r.json").read_text())
+        assert ("reordered: stores may be" in done.stdout) == (report["reorder"] > 0) == bool(options)
+        return report["latency_us"]
+
+    assert latency("--reorder", "8") < latency()
+
+
 def test_compare_two_kernels_of_a_script(opentrn, kernels):
     done = opentrn("profile", "--compare", f"{kernels}:double", f"{kernels}:triple")
     assert done.returncode == 0, done.stderr
@@ -131,6 +142,7 @@ def test_sweep_with_a_plot(opentrn, kernels, tmp_path):
         ([], "one of SCRIPT and --compare"),
         (["nowhere.py"], "no such file: nowhere.py"),
         (["--compare", "one.json", "two.json"], "no such file: one.json"),
+        (["{script}", "--reorder", "-1"], "0 or more"),
         (["{script}", "--what-if", "dmaa=2x"], "near names: dma"),
         (["{script}", "--what-if", "dma=-2x"], "a number above 0"),
         (["{script}", "--what-if", "dma"], "NAME=VALUE"),

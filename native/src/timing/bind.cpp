@@ -7,6 +7,7 @@
 #include <string>
 
 #include "loop.hpp"
+#include "reorder.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -36,6 +37,27 @@ template <class T> nb::object array_of(std::vector<T>&& values) {
     return nb::cast(nb::ndarray<nb::numpy, T, nb::ndim<1>>(held->data(), {held->size()}, owner));
 }
 
+Program program_of(Columns& columns, Columns& classes) {
+    return {columns.get<int32_t>("kind"),       columns.get<int64_t>("first_operand"),
+            columns.get<int32_t>("region"),     columns.get<uint8_t>("access"),
+            columns.size<int32_t>("kind"),      classes.get<uint8_t>("engine"),
+            classes.get<uint8_t>("is_dma"),     columns.get<int64_t>("edges"),
+            columns.size<int64_t>("edges") / 2};
+}
+
+std::unique_ptr<Regions> regions_of(Columns& columns) {
+    Tables tables{columns.get<int32_t>("allocation_space"), columns.get<int32_t>("allocation_row"),
+                  columns.get<int64_t>("allocation_byte"),  columns.get<int64_t>("allocation_width"),
+                  columns.get<uint8_t>("allocation_on_chip"), columns.get<int64_t>("allocation_bytes"),
+                  columns.get<int64_t>("geometry_first"),   columns.get<int64_t>("geometry_shape"),
+                  columns.get<int64_t>("geometry_stride"),  columns.get<int64_t>("geometry_itemsize"),
+                  columns.get<uint8_t>("geometry_whole"),   columns.size<int64_t>("geometry_itemsize")};
+    return std::make_unique<Regions>(tables, columns.get<int32_t>("region_allocation"),
+                                     columns.get<int64_t>("region_offset"), columns.get<int32_t>("region_geometry"),
+                                     columns.size<int32_t>("region_allocation"), columns.number<int64_t>("bank_bytes"),
+                                     columns.number<int32_t>("psum_space"));
+}
+
 struct CoreInput {
     Columns columns;
     Program program;
@@ -46,21 +68,8 @@ struct CoreInput {
     const uint8_t* skip;
 
     CoreInput(nb::dict source, Columns& classes) : columns(std::move(source)) {
-        program = {columns.get<int32_t>("kind"),       columns.get<int64_t>("first_operand"),
-                   columns.get<int32_t>("region"),     columns.get<uint8_t>("access"),
-                   columns.size<int32_t>("kind"),      classes.get<uint8_t>("engine"),
-                   classes.get<uint8_t>("is_dma"),     columns.get<int64_t>("edges"),
-                   columns.size<int64_t>("edges") / 2};
-        Tables tables{columns.get<int32_t>("allocation_space"), columns.get<int32_t>("allocation_row"),
-                      columns.get<int64_t>("allocation_byte"),  columns.get<int64_t>("allocation_width"),
-                      columns.get<uint8_t>("allocation_on_chip"), columns.get<int64_t>("allocation_bytes"),
-                      columns.get<int64_t>("geometry_first"),   columns.get<int64_t>("geometry_shape"),
-                      columns.get<int64_t>("geometry_stride"),  columns.get<int64_t>("geometry_itemsize"),
-                      columns.get<uint8_t>("geometry_whole"),   columns.size<int64_t>("geometry_itemsize")};
-        regions = std::make_unique<Regions>(tables, columns.get<int32_t>("region_allocation"),
-                                            columns.get<int64_t>("region_offset"), columns.get<int32_t>("region_geometry"),
-                                            columns.size<int32_t>("region_allocation"), columns.number<int64_t>("bank_bytes"),
-                                            columns.number<int32_t>("psum_space"));
+        program = program_of(columns, classes);
+        regions = regions_of(columns);
         spaces = static_cast<int32_t>(columns.size<uint8_t>("skip"));
         skip = columns.get<uint8_t>("skip");
     }
@@ -156,11 +165,27 @@ nb::tuple time_program(nb::dict machine, nb::dict class_columns, nb::list cores)
     return nb::make_tuple(results, blocked);
 }
 
+// Old rows in their new order.
+nb::object reorder_program(nb::dict class_columns, nb::dict core, Column<uint8_t> store, Column<uint8_t> fence,
+                           int64_t window) {
+    Columns classes(std::move(class_columns)), columns(std::move(core));
+    Program program = program_of(columns, classes);
+    std::unique_ptr<Regions> regions = regions_of(columns);
+    std::vector<int64_t> order;
+    {
+        nb::gil_scoped_release released;
+        order = reorder(program, *regions, store.data(), fence.data(), window);
+    }
+    return array_of(std::move(order));
+}
+
 }  // namespace
 
 void bind(nb::module_& m) {
     m.def("time_program", &time_program, "machine"_a, "classes"_a, "cores"_a,
           "Dependencies and event loop of one program per core. See src/opentrn/timing/native.py.");
+    m.def("reorder_program", &reorder_program, "classes"_a, "core"_a, "store"_a, "fence"_a, "window"_a,
+          "One core's rows with stores held back. See src/opentrn/timing/reorder.py.");
 }
 
 }  // namespace opentrn::timing

@@ -39,6 +39,12 @@ def _axis(text: str) -> tuple[str, list[Any]]:
     return parse_axis(text)
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a number of instructions, 0 or more")
+    return int(text)
+
+
 def _output(text: str) -> str:
     if not Path(text).absolute().parent.is_dir():
         raise argparse.ArgumentTypeError(f"no such folder: {Path(text).parent}")
@@ -60,6 +66,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kernel", metavar="NAME", help="profile the launches of this kernel alone")
     parser.add_argument("--target", metavar="NAME", type=chip_name, help="the chip, such as trn2")
     parser.add_argument("--shadow", action="store_true", help="take the name nki even where another nki is installed")
+    parser.add_argument(
+        "--reorder",
+        metavar="N",
+        type=_count,
+        default=0,
+        help="let stores be triggered up to N instructions of their engine later, where that is legal",
+    )
     parser.add_argument("--brief", action="store_true", help="the first lines of each summary, and the first advice")
     files = parser.add_argument_group("files (written whole, or not at all)")
     files.add_argument(
@@ -131,7 +144,7 @@ def _launches(script: str, kernel: str | None, given: argparse.Namespace, args: 
     """The distinct launches of one script, the longest first. Raises SystemExit with 1 when the script failed."""
     from opentrn.nki.profile import profiling
 
-    with profiling(kernel) as launches:
+    with profiling(kernel, reorder=given.reorder) as launches:
         try:
             code = execute(script, args, target=given.target, shadow=given.shadow)
         except SystemExit as leaving:

@@ -219,7 +219,7 @@ class Core:
 
     def trace(self) -> Trace:
         """The recorded program; after `place`."""
-        return trace_of(self.capture, self.allocations, self.recorder.edges)
+        return trace_of(self.capture, self.allocations, self.recorder.edges, self.recorder.fixed)
 
     def _follow(self, batch: list[Record]) -> None:
         """Clobbered reads among hand-placed tensors, in program order."""

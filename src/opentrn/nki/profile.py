@@ -21,32 +21,43 @@ MODES = ("values", "timing")
 
 
 def profile(
-    kernel: Any, *, mode: Literal["values", "timing"] = "values", target: str | None = None
+    kernel: Any, *, mode: Literal["values", "timing"] = "values", target: str | None = None, reorder: int = 0
 ) -> Callable[..., ProfileReport]:
     """A callable that launches `kernel` (a kernel, ``kernel[2]`` or a plain function) and gives back a `ProfileReport`.
 
     ``mode="values"`` computes the results too (`ProfileReport.results`); ``mode="timing"`` needs and touches no data:
     arrays and `opentrn.ShapeDtype` serve alike, and results are `ShapeDtype`. `target` names the chip; without it the
-    environment does (NEURON_PLATFORM_TARGET_OVERRIDE), else trn2. Raises LaunchError for another mode, MachineError
-    where the chip has no public number for a cost, and what the kernel raises.
+    environment does (NEURON_PLATFORM_TARGET_OVERRIDE), else trn2. With `reorder` above 0 a store may be triggered up to
+    so many instructions of its engine later than it was written, where that is legal (see `timing.reorder`); AWS's
+    compiler does something of the kind, but no public source tells how far it goes. Raises LaunchError for another mode
+    or a negative `reorder`, MachineError where the chip has no public number for a cost, and what the kernel raises.
 
     ``opentrn.profile(matmul[2], mode="timing")(ShapeDtype((8192, 4096), "bfloat16"), ...).latency_us``
     """
     if mode not in MODES:
         raise LaunchError("opentrn.profile", got=f"mode={mode!r}", expected=" or ".join(map(repr, MODES)))
+    _check_reorder(reorder)
     made = simulate(kernel)
 
     def run(*args: Any, **kwargs: Any) -> ProfileReport:
         launched = made.report(args, kwargs, target=target, data=mode == "values", trace=True)
-        return _reported(made, launched)
+        return _reported(made, launched, reorder)
 
     return run
 
 
-def _reported(kernel: Kernel, launched: Report) -> ProfileReport:
+def _check_reorder(reorder: int) -> None:
+    if isinstance(reorder, bool) or not isinstance(reorder, int) or reorder < 0:
+        raise LaunchError(
+            "opentrn.profile", got=f"reorder={reorder!r}", expected="how many instructions a store may pass, 0 or more"
+        )
+
+
+def _reported(kernel: Kernel, launched: Report, reorder: int) -> ProfileReport:
     traces = launched.traces or []
-    timeline = timed(traces, launched.chip)
-    return profile_report(timeline, kernel.__name__, results=launched.results, launch=launched, traces=traces)
+    timeline = timed(traces, launched.chip, reorder=reorder)
+    facts = {"results": launched.results, "launch": launched, "traces": traces, "reorder": reorder}
+    return profile_report(timeline, kernel.__name__, **facts)
 
 
 @dataclass
@@ -61,7 +72,10 @@ class Launch:
 
     def again(self, mode: Literal["values", "timing"] = "timing", **changes: Any) -> ProfileReport:
         """The same launch with some keyword arguments changed, by default without data."""
-        return profile(self.kernel, mode=mode, target=self.report.target)(*self.args, **(self.kwargs | changes))
+        report = self.report
+        return profile(self.kernel, mode=mode, target=report.target, reorder=report.reorder)(
+            *self.args, **(self.kwargs | changes)
+        )
 
 
 class Launches(list[Launch]):
@@ -73,12 +87,13 @@ class Launches(list[Launch]):
 
 
 @contextmanager
-def profiling(name: str | None = None) -> Iterator[Launches]:
-    """Profile every kernel launch inside the ``with`` block, or those of the kernel called `name`.
+def profiling(name: str | None = None, *, reorder: int = 0) -> Iterator[Launches]:
+    """Profile every kernel launch inside the ``with`` block, or those of the kernel called `name`; `reorder` as in `profile`.
 
     Gives the list to which launches are added. A launch with a kernel, chip and signature (shapes, dtypes, other
     arguments) that was seen before runs without being timed again; it is counted.
     """
+    _check_reorder(reorder)
     seen: dict[Any, Launch] = {}
     launches = Launches()
 
@@ -91,7 +106,7 @@ def profiling(name: str | None = None) -> Iterator[Launches]:
             seen[key].count += 1
             return kernels.start(kernel, args, kwargs, options)
         launched = kernels.start(kernel, args, kwargs, {**options, "trace": True})
-        seen[key] = Launch(kernel, args, kwargs, _reported(kernel, launched))
+        seen[key] = Launch(kernel, args, kwargs, _reported(kernel, launched, reorder))
         launches.append(seen[key])
         return launched
 

@@ -51,7 +51,8 @@ def compare(a: ProfileReport | Mapping[str, Any], b: ProfileReport | Mapping[str
 
 
 def _title(report: Mapping[str, Any]) -> str:
-    changes = ", ".join(report["changes"])
+    reorder = report.get("reorder", 0)  # a file of an older version has none
+    changes = ", ".join([*report["changes"], *([f"reorder={reorder}"] if reorder else [])])
     return f"{report['kernel']} on {report['target']}" + (f" with {changes}" if changes else "")
 
 

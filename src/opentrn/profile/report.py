@@ -30,7 +30,8 @@ class ProfileReport:
 
     `latency_band_us` is (low, high) by the provenance of the numbers used. `engines` sums the cores, `per_core` has one
     dictionary each. `bounds` climbs from the ideal to the actual time; `verdict` says in words what bounds the kernel.
-    `changes` are those of a what-if, such as ``dma=2x``.
+    `changes` are those of a what-if, such as ``dma=2x``. `reorder` is how many instructions of its engine a store was let
+    pass (0: none; see `timing.reorder`).
     `results` are what the kernel returned (None without data), `launch` the launch's own report, `traces` the recorded
     programs (for a what-if); these and `timeline` are not part of `to_dict`.
     """
@@ -39,6 +40,7 @@ class ProfileReport:
     target: str
     cores: int
     changes: tuple[str, ...]
+    reorder: int
     latency_us: float
     latency_band_us: tuple[float, float]
     instruction_count: int
@@ -73,9 +75,15 @@ class ProfileReport:
 
 
 def profile_report(
-    timeline: Timeline, kernel: str = "kernel", *, results: Any = None, launch: Any = None, traces: Any = ()
+    timeline: Timeline,
+    kernel: str = "kernel",
+    *,
+    results: Any = None,
+    launch: Any = None,
+    traces: Any = (),
+    reorder: int = 0,
 ) -> ProfileReport:
-    """Everything that can be learned from `timeline`. Numbers only: nothing is run again."""
+    """Everything that can be learned from `timeline`, timed with `reorder`. Numbers only: nothing is run again."""
     path, chip = critical_path(timeline), timeline.chip
     by_tier = shares(timeline, path.segments)
     latency, limits = timeline.total_ns * US, bounds(timeline)
@@ -84,6 +92,7 @@ def profile_report(
         target=chip.name,
         cores=timeline.cores,
         changes=asked_of(chip),
+        reorder=reorder,
         latency_us=latency,
         latency_band_us=band(timeline, by_tier),
         instruction_count=len(timeline),

@@ -47,7 +47,7 @@ def table(rows: Iterable[Iterable[str]], left: str, indent: int = 2) -> list[str
 
 
 def headline(report: ProfileReport) -> list[str]:
-    """Three lines: the latency with its band, the size of the program, what bounds it."""
+    """The latency with its band, the size of the program and what bounds it, and how it was timed other than as written."""
     low, high = report.latency_band_us
     cores = "1 core" if report.cores == 1 else f"{report.cores} cores"
     lines = [
@@ -55,6 +55,8 @@ def headline(report: ProfileReport) -> list[str]:
         f"  ({spoken(low)} to {spoken(high)} by the provenance of the numbers)",
         f"  {report.instruction_count:,} instructions; {report.verdict}",
     ]
+    if report.reorder:
+        lines.append(f"  reordered: stores may be triggered up to {report.reorder} instructions of their engine later")
     return [*lines, f"  what if {', '.join(report.changes)}"] if report.changes else lines
 
 

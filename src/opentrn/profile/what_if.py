@@ -22,9 +22,10 @@ __all__ = ["what_if"]
 def what_if(report: ProfileReport, changes: Mapping[str, Value | str]) -> ProfileReport:
     """`report`'s recorded program timed again on its chip with `changes` (see `machine.change.changed`).
 
-    Instructions stay as they were recorded, so a change of what a kernel reads (`limits`) changes nothing; a change of
-    SBUF or PSUM gives its tensors new addresses. Raises MachineError for a change that cannot be, CapacityError where
-    the tensors no longer fit, LaunchError when the report holds no program.
+    Stores are held back as far as they were for `report`. Instructions stay as they were recorded, so a change of what a
+    kernel reads (`limits`) changes nothing; a change of SBUF or PSUM gives its tensors new addresses. Raises MachineError
+    for a change that cannot be, CapacityError where the tensors no longer fit, LaunchError when the report holds no
+    program.
     """
     if not report.traces:
         raise LaunchError(
@@ -36,8 +37,9 @@ def what_if(report: ProfileReport, changes: Mapping[str, Value | str]) -> Profil
     traces = report.traces
     if any(path.startswith("memory.") for path in _new(chip, report.timeline.chip)):
         traces = [_placed(trace, chip) for trace in traces]
-    timeline = simulate(traces, chip)
-    return profile_report(timeline, report.kernel, results=report.results, launch=report.launch, traces=traces)
+    timeline = simulate(traces, chip, reorder=report.reorder)
+    facts = {"results": report.results, "launch": report.launch, "traces": traces, "reorder": report.reorder}
+    return profile_report(timeline, report.kernel, **facts)
 
 
 def _new(chip: Chip, old: Chip) -> list[str]:

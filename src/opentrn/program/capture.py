@@ -126,7 +126,12 @@ def new_capture(allocations: list[Allocation], columns: bool) -> Any:
     return kind(allocations, columns)
 
 
-def trace_of(capture: Any, allocations: list[Allocation], edges: Sequence[tuple[int, int]]) -> Trace:
+def trace_of(
+    capture: Any,
+    allocations: list[Allocation],
+    edges: Sequence[tuple[int, int]],
+    fixed: Sequence[tuple[int, int]] = (),
+) -> Trace:
     """The recorded program of one core, whose tensors have been placed."""
     pairs = np.array(edges, np.int64).reshape(-1, 2)
-    return Trace(allocations=allocations, edges=pairs, **capture.columns())
+    return Trace(allocations=allocations, edges=pairs, fixed=tuple(fixed), **capture.columns())

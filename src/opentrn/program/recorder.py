@@ -105,7 +105,7 @@ class Steps(dict[Any, Step]):
 class Recorder(_Pending):
     """What one core has recorded and not yet executed, and the checked signatures it shares with all launches."""
 
-    __slots__ = ("chip", "edges", "flush", "plan", "state", "steps")
+    __slots__ = ("chip", "edges", "fixed", "flush", "plan", "state", "steps")
 
     def __init__(
         self,
@@ -117,7 +117,13 @@ class Recorder(_Pending):
         super().__init__(steps.table)
         self.chip, self.steps, self.plan, self.state = chip, steps, plan, state
         self.edges: list[tuple[int, int]] = []
+        self.fixed: list[tuple[int, int]] = []  # see `Trace.fixed`
         self.flush: Callable[[], None] = self.pending.clear
+
+    @property
+    def count(self) -> int:
+        """Records so far, those that were executed included."""
+        return self.base + len(self.pending)
 
 
 class _Active:

@@ -54,6 +54,8 @@ class Trace:
     region_offset: np.ndarray  # int64 (r): elements
     region_geometry: np.ndarray  # int32 (r): index of `geometries`
     edges: np.ndarray  # int64 (e, 2): (producer, consumer) of depends_on
+    fixed: tuple[tuple[int, int], ...] = ()  # rows [first, end) that nothing may reorder (nl.no_reorder)
+    moved: bool = False  # rows are not as recorded: `first` and `last` of the allocations do not number them
 
     def __len__(self) -> int:
         return len(self.step)

@@ -12,7 +12,7 @@ from opentrn.program.trace import Trace
 from opentrn.timing.lower import Classes
 from opentrn.timing.timeline import ENGINES, Dma, Operation, Place, Semaphores, Series, Spans, Timeline
 
-__all__ = ["Assembly", "last_done"]
+__all__ = ["Assembly", "direction_of", "last_done"]
 
 
 def last_done(results: Sequence[dict[str, Any]], machine: dict[str, Any]) -> float:
@@ -100,7 +100,7 @@ class Assembly:
         engines = np.array([m.engines if m else 0 for m in moves], np.uint8)[kinds]
         last = self.joined("last")[rows] + np.array([m.stagger_ns if m else 0.0 for m in moves])[kinds]
         queue = self.classes.engine[kinds] + len(ENGINES) * (np.searchsorted(self.first_row, rows, "right") - 1)
-        direction = np.array([_direction(s) for s in self.steps], np.uint8)[kinds]
+        direction = np.array([direction_of(s) for s in self.steps], np.uint8)[kinds]
         tensor, low, high = self.hbm_sides(rows)
         return Dma(
             rows, queue.astype(np.uint8), first[rows], last, size, descriptors, engines,
@@ -182,7 +182,7 @@ def _operand(name: str, view: Any) -> str:
     return f"{name} ({shape}) {view.dtype} {view.buffer.value}"
 
 
-def _direction(step: Any) -> int:
+def direction_of(step: Any) -> int:
     """0 HBM to SBUF, 1 SBUF to HBM, 2 HBM to HBM, 3 on chip."""
     values = [v for _, v in Use(step.instruction, step.values, step.chip, step.engine).tensors()]
     roles = step.roles

@@ -120,6 +120,7 @@ def columns_of(trace: Trace, chip: Any, first_kind: int) -> dict[str, Any]:
     """The columns of one core; its classes are numbered from `first_kind` in the table of all cores."""
     facts = facts_of(trace.allocations)
     spaces, widths = _spaces(trace.allocations, facts)
+    first, last = _used(trace) if trace.moved else (facts["first"], facts["last"])
     dimensions = [len(g.shape) for g in trace.geometries]
     return {
         "kind": (trace.step + first_kind).astype(np.int32, copy=False),
@@ -133,8 +134,8 @@ def columns_of(trace: Trace, chip: Any, first_kind: int) -> dict[str, Any]:
         "allocation_width": widths,
         "allocation_on_chip": facts["on_chip"].astype(np.uint8),
         "allocation_bytes": facts["partition_bytes"] * facts["partitions"],
-        "allocation_first": facts["first"],
-        "allocation_last": facts["last"],
+        "allocation_first": first,
+        "allocation_last": last,
         "geometry_first": np.concatenate(([0], np.cumsum(dimensions, dtype=np.int64))).astype(np.int64),
         "geometry_shape": np.array([n for g in trace.geometries for n in g.shape], np.int64),
         "geometry_stride": np.array([n for g in trace.geometries for n in g.strides], np.int64),
@@ -158,6 +159,16 @@ def _spaces(allocations: Sequence[Allocation], facts: dict[str, np.ndarray]) -> 
         each = allocations[number]
         widths[number] = prod(each.shape[-1:]) * each.dtype.itemsize
     return spaces, widths
+
+
+def _used(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
+    """The first and the last row that touches each allocation, -1: none (int64)."""
+    rows = np.repeat(np.arange(len(trace)), np.diff(trace.first_operand))
+    touched = trace.region_allocation[trace.region]
+    first, last = np.full((2, len(trace.allocations)), -1, np.int64)
+    first[touched[::-1]] = rows[::-1]  # of several values for one index the last one stays
+    last[touched] = rows
+    return first, last
 
 
 def _by_consumer(edges: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from opentrn.program.trace import READS, WRITES
 from opentrn.timing.lower import COST_FIELDS, Classes
 from opentrn.timing.timeline import CAUSES, ENGINES
 
-__all__ = ["run"]
+__all__ = ["Region", "region_of", "run"]
 
 NEVER = math.inf
 CAUSE = {name: number for number, name in enumerate(CAUSES)}
@@ -26,7 +26,7 @@ TENSOR, VECTOR, SCALAR, GPSIMD = 0, 1, 2, 3
 
 # -------------------------------------------------------------------- what is touched
 @dataclass(frozen=True, eq=False)
-class _Region:
+class Region:
     """Rows [row0, row1) of a space, and in each of them the bytes of `starts` to `ends` (ascending, disjoint)."""
 
     space: int
@@ -36,14 +36,14 @@ class _Region:
     ends: np.ndarray
     banks: int
 
-    def shares(self, other: _Region) -> bool:
+    def shares(self, other: Region) -> bool:
         if self.row0 >= other.row1 or other.row0 >= self.row1:
             return False
         after = np.searchsorted(other.ends, self.starts, "right")
         inside = after < len(other.starts)
         return bool((other.starts[np.minimum(after, len(other.starts) - 1)] < self.ends)[inside].any())
 
-    def covers(self, other: _Region) -> bool:
+    def covers(self, other: Region) -> bool:
         if not (self.row0 <= other.row0 and other.row1 <= self.row1):
             return False
         at = np.searchsorted(self.starts, other.starts, "right") - 1
@@ -64,7 +64,8 @@ def _runs(base: int, dimensions: list[tuple[int, int]], itemsize: int) -> tuple[
     return starts[fresh], starts[last] + run
 
 
-def _region(core: dict[str, Any], number: int) -> _Region:
+def region_of(core: dict[str, Any], number: int) -> Region:
+    """Region `number` of a core's columns."""
     a, g = core["region_allocation"][number], core["region_geometry"][number]
     width, row, byte = (int(core[f"allocation_{n}"][a]) for n in ("width", "row", "byte"))
     space, on_chip = int(core["allocation_space"][a]), bool(core["allocation_on_chip"][a])
@@ -89,7 +90,7 @@ def _region(core: dict[str, Any], number: int) -> _Region:
         size = core["bank_bytes"]
         used = range(int(starts[0]) // size, (int(ends[-1]) - 1) // size + 1)
         banks = 0xFF if core["geometry_whole"][g] else sum(1 << b for b in {b & 7 for b in used})
-    return _Region(space, row0, row1, starts, ends, banks)
+    return Region(space, row0, row1, starts, ends, banks)
 
 
 # -------------------------------------------------------------------- what waits for what
@@ -108,7 +109,7 @@ class _Program:
         self.kind, self.count = core["kind"], len(core["kind"])
         self.engine, self.is_dma = classes.engine[self.kind], classes.is_dma[self.kind]
         self.slot = self.engine.astype(int) + len(ENGINES) * self.is_dma
-        self.regions = [_region(core, n) for n in range(len(core["region_allocation"]))]
+        self.regions = [region_of(core, n) for n in range(len(core["region_allocation"]))]
         self.banks = [0] * self.count
         self.waits: list[list[int]] = []
         self.local = [-1] * self.count

@@ -13,18 +13,23 @@ from opentrn.program.trace import Trace
 from opentrn.timing import native
 from opentrn.timing.assemble import Assembly, last_done
 from opentrn.timing.lower import Classes, classes_of, columns_of, machine_of
+from opentrn.timing.reorder import reordered
 from opentrn.timing.timeline import ENGINES, Timeline
 
 __all__ = ["simulate"]
 
 
-def simulate(traces: Sequence[Trace], chip: Any, *, compiled: bool | None = None) -> Timeline:
+def simulate(traces: Sequence[Trace], chip: Any, *, reorder: int = 0, compiled: bool | None = None) -> Timeline:
     """Run one program per core through the event loop of `chip`.
+
+    With `reorder` above 0 stores are triggered up to so many instructions later (see `timing.reorder`); rows of the
+    timeline are then in that order.
 
     `chip` may be another machine than the one the program was recorded for (a changed one, for what-if questions).
     Raises KernelError with the chain of waits when the program can never end, MachineError where a cost has no public
     number.
     """
+    traces = [reordered(trace, chip, reorder, compiled=compiled) for trace in traces]
     steps = [step for trace in traces for step in trace.steps]
     classes = classes_of(steps, chip)
     firsts = np.cumsum([0, *(len(t.steps) for t in traces)])

@@ -143,8 +143,9 @@ def _condition(value: Any, what: str) -> VirtualRegister:
 
 @contextmanager
 def no_reorder() -> Iterator[None]:
-    """A region whose instructions keep program order; instructions here always do. Dynamic loops are refused in it."""
-    core = active("nl.no_reorder").state
+    """A region whose instructions keep program order, also under ``reorder=N``. Dynamic loops are refused in it."""
+    recorder = active("nl.no_reorder")
+    core, first = recorder.state, recorder.count
     outermost = core not in _FIXED_ORDER
     _FIXED_ORDER.add(core)
     try:
@@ -152,6 +153,7 @@ def no_reorder() -> Iterator[None]:
     finally:
         if outermost:
             _FIXED_ORDER.discard(core)
+            recorder.fixed.append((first, recorder.count))
 
 
 def device_print(print_prefix: str, tensor: Any) -> None:
