@@ -111,9 +111,12 @@ def _speed(work: str, count: float, seconds: float, least: float) -> dict[str, A
 
 
 def _timing_rows(timing: dict[str, Any], size: int) -> list[dict[str, Any]]:
-    whole, file, both = timing["end_to_end"], timing["trace_file"], timing["with_values"]
-    n = whole["instructions"]
-    rows = [_speed(f"time: kernel to timeline, matmul 8192^3, {n:,} instr.", n, whole["whole"], 0.5)]
+    file, both = timing["trace_file"], timing["with_values"]
+    rows = []
+    for name, words in (("end_to_end", "matmul 8192^3"), ("tile_per_load", "a tile per load")):
+        whole = timing[name]
+        n = whole["instructions"]
+        rows.append(_speed(f"time: kernel to timeline, {words}, {n:,} instr.", n, whole["whole"], 0.5))
     rows += [_speed(f"time: loop, {int(n):,} instructions", int(n), s, 4.0) for n, s in timing["long"].items()]
     rows += [
         _speed(f"time: loop, irregular, {int(n):,} instr.", int(n), s, 0.5) for n, s in timing["irregular"].items()

@@ -10,7 +10,7 @@ import opentrn.nki.language as nl
 from opentrn.nki.arrays import ShapeDtype
 from opentrn.nki.kernel import simulate
 
-__all__ = ["elementwise", "matmul", "small", "steps_of_every_engine", "tiled_matmul"]
+__all__ = ["elementwise", "matmul", "small", "steps_of_every_engine", "tile_per_load", "tiled_matmul"]
 
 
 COLUMNS = 2048  # of rhs that stay in SBUF: 4 PSUM banks of results at a time
@@ -113,16 +113,38 @@ def tiled_matmul(lhs_t: Any, rhs: Any) -> Any:
     for m in range(0, rows, 128):
         for n in range(0, columns, 512):
             total = nl.ndarray((128, 512), dtype=nl.float32, buffer=nl.psum)
+            left = nl.ndarray((128, depth // 128, 128), dtype=lhs_t.dtype, buffer=nl.sbuf)
+            right = nl.ndarray((128, depth // 128, 512), dtype=rhs.dtype, buffer=nl.sbuf)
+            for k in range(depth // 128):
+                here = slice(k * 128, k * 128 + 128)
+                nisa.dma_copy(dst=left[:, k, :], src=lhs_t[here, m : m + 128])
+                nisa.dma_copy(dst=right[:, k, :], src=rhs[here, n : n + 512])
+                nisa.nc_matmul(dst=total, stationary=left[:, k, :], moving=right[:, k, :])
+            _store(out[m : m + 128, n : n + 512], total)
+    return out
+
+
+def tile_per_load(lhs_t: Any, rhs: Any) -> Any:
+    """The same with a tile of its own for each load: two tensors to allocate and place for each product."""
+    (depth, rows), columns = lhs_t.shape, rhs.shape[1]
+    out = nl.ndarray((rows, columns), dtype=lhs_t.dtype, buffer=nl.shared_hbm)
+    for m in range(0, rows, 128):
+        for n in range(0, columns, 512):
+            total = nl.ndarray((128, 512), dtype=nl.float32, buffer=nl.psum)
             for k in range(0, depth, 128):
                 left = nl.ndarray((128, 128), dtype=lhs_t.dtype, buffer=nl.sbuf)
                 right = nl.ndarray((128, 512), dtype=rhs.dtype, buffer=nl.sbuf)
                 nisa.dma_copy(dst=left, src=lhs_t[k : k + 128, m : m + 128])
                 nisa.dma_copy(dst=right, src=rhs[k : k + 128, n : n + 512])
                 nisa.nc_matmul(dst=total, stationary=left, moving=right)
-            result = nl.ndarray((128, 512), dtype=out.dtype, buffer=nl.sbuf)
-            nisa.tensor_copy(dst=result, src=total)
-            nisa.dma_copy(dst=out[m : m + 128, n : n + 512], src=result)
+            _store(out[m : m + 128, n : n + 512], total)
     return out
+
+
+def _store(out: Any, total: Any) -> None:
+    result = nl.ndarray(total.shape, dtype=out.dtype, buffer=nl.sbuf)
+    nisa.tensor_copy(dst=result, src=total)
+    nisa.dma_copy(dst=out, src=result)
 
 
 def _every_engine(x: Any) -> Any:
