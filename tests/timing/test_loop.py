@@ -33,7 +33,7 @@ def test_an_engine_completes_in_order(compiled: bool, engine: str) -> None:
     assert r.done(1) == r.done(0) == 510
 
 
-@pytest.mark.parametrize(("producer", "consumer"), itertools.permutations(ENGINES_OF_WORK, 2))
+@pytest.mark.parametrize(("producer", "consumer"), list(itertools.permutations(ENGINES_OF_WORK, 2)))
 def test_a_result_is_there_one_semaphore_after_it_is_done(compiled: bool, producer: str, consumer: str) -> None:
     p = Program()
     a, b = p.tensor(), p.tensor()
