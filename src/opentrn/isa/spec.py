@@ -160,6 +160,13 @@ class Transfer:
     generated: Literal["none", "hwdge", "swdge"] = "none"
     generate_ns: float = 0.0
 
+    @property
+    def work_ns(self) -> float:
+        """ns that the pieces take on their engines when nothing interferes."""
+        return (
+            self.descriptors / self.engines * (self.descriptor_ns + self.nbytes / self.descriptors / self.bytes_per_ns)
+        )
+
 
 @dataclass(frozen=True)
 class Cost:

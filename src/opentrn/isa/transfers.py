@@ -94,7 +94,7 @@ def dma_cost(use: Use, dst: Any, srcs: tuple[Any, ...], descriptors: int, rate: 
         generated=mode,
         generate_ns=busy if mode == "swdge" else 0.0,
     )
-    latency = first - busy + _moving(move) + move.complete_ns
+    latency = first - busy + move.work_ns + move.stagger_ns + move.complete_ns
     tiers = tiers_of(use, *(name if "." in name else f"dma.{name}" for name in names))
     return addressed(use, Cost(by, busy, latency, tiers, transfer=move))
 
@@ -117,12 +117,6 @@ def _stagger(use: Use, store: str, engines: int) -> tuple[float, list[str]]:
     if store:
         return (engines - 1) * table.store_stagger_ns, ["store_stagger_ns"]
     return table.load_latency_ns + (engines - 1) * table.load_stagger_ns, ["load_latency_ns", "load_stagger_ns"]
-
-
-def _moving(move: Transfer) -> float:
-    """ns from the first byte to the last when nothing interferes."""
-    each = move.descriptor_ns + move.nbytes / move.descriptors / move.bytes_per_ns
-    return move.descriptors / move.engines * each + move.stagger_ns
 
 
 def _issue(use: Use, by: str, mode: Mode, store: str, *tiles: Any) -> tuple[float, float, list[str]]:

@@ -70,10 +70,6 @@ def _engine(step: Any, cost: Cost) -> int:
 
 def _row(cost: Cost, tables: list[str], meetings: list[str]) -> list[float]:
     move = cost.transfer
-    work = 0.0
-    if move is not None:
-        each = move.nbytes / max(move.descriptors, 1)
-        work = move.descriptors / move.engines * (move.descriptor_ns + each / move.bytes_per_ns)
     return [
         cost.busy_ns,
         cost.latency_ns,
@@ -83,7 +79,7 @@ def _row(cost: Cost, tables: list[str], meetings: list[str]) -> list[float]:
         -1 if cost.table is None else tables.index(cost.table),
         -1 if cost.meets is None else meetings.index(cost.meets),
         *(
-            (move.nbytes, work, move.first_byte_ns, move.stagger_ns + move.complete_ns, move.engines)
+            (move.nbytes, move.work_ns, move.first_byte_ns, move.stagger_ns + move.complete_ns, move.engines)
             if move
             else (0.0,) * 5
         ),
