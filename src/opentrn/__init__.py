@@ -7,10 +7,10 @@ from typing import Any
 
 from opentrn.install import install
 
-__all__ = ["ShapeDtype", "__version__", "errors", "install", "nki", "profile", "run"]
+__all__ = ["ShapeDtype", "__version__", "check", "errors", "install", "nki", "profile", "run"]
 __version__ = "0.1.0"
 
-_HOME = {"run": "opentrn.nki.kernel", "ShapeDtype": "opentrn.nki.arrays"}
+_HOME = {"run": "opentrn.nki.kernel", "ShapeDtype": "opentrn.nki.arrays", "check": "opentrn.nki.check"}
 _MODULES = ("nki", "errors", "profile")
 
 

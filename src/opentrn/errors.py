@@ -39,7 +39,10 @@ class Site:
 
 
 class OpentrnError(Exception):
-    """Root of every error of opentrn. `site` is where in the user's code it happened, when that is known."""
+    """Root of every error of opentrn. `site` is where in the user's code it happened, when that is known.
+
+    `kind` tells errors of one class apart where programs need to (`opentrn.checks`).
+    """
 
     def __init__(
         self,
@@ -49,9 +52,10 @@ class OpentrnError(Exception):
         got: str | None = None,
         expected: str | None = None,
         hint: str | None = None,
+        kind: str | None = None,
     ) -> None:
         super().__init__(what)
-        self.what, self.site, self.got, self.expected, self.hint = what, site, got, expected, hint
+        self.what, self.site, self.got, self.expected, self.hint, self.kind = what, site, got, expected, hint, kind
 
     def __str__(self) -> str:
         rows = (("at", self.site), ("got", self.got), ("expected", self.expected), ("hint", self.hint))
@@ -110,12 +114,8 @@ class RuleError(NkiValidationError, AssertionError):
 
 
 class MemoryFault(OpentrnError, RuntimeError):
-    """A read of bytes that hold nothing meaningful: never written, or overwritten by another tensor (`kind`)."""
-
-    def __init__(self, what: str, *, kind: str, **where: object) -> None:
-        super().__init__(what, **where)  # type: ignore[arg-type]
-        self.kind = kind
+    """A read of bytes that hold nothing meaningful; `kind`: uninitialised, unwritten (of a result), clobber."""
 
 
 class KernelError(OpentrnError, RuntimeError):
-    """The kernel did something no program may: a register used before it has a value, cores out of step, no result."""
+    """The kernel did something no program may (`kind`: bounds of a run-time index, meeting of cores that never meet)."""

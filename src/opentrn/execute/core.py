@@ -42,13 +42,14 @@ class Mode:
 
     `strict`: memory faults raise, instead of being collected. `data`: tensors have values; without, shapes alone are
     recorded and no memory is allocated. `trace`: keep the recorded program (`Trace`) for timing. `wide`: low-precision
-    floats are kept as float32 (`NKI_PRECISE_FP=0`).
+    floats are kept as float32 (`NKI_PRECISE_FP=0`). `catch`: what the kernel raises becomes part of the report.
     """
 
     strict: bool = True
     data: bool = True
     trace: bool = False
     wide: bool = False
+    catch: bool = False
 
 
 class Core:

@@ -75,6 +75,7 @@ class Lockstep:
             ended = ", ".join(f"core {c}" for c in range(self.count) if self._ended[c])
             self._failure = KernelError(
                 f"the cores can never meet: {waits}" + (f"; {ended} has ended" if ended else ""),
+                kind="meeting",
                 expected="every core executes the same barriers and sendrecvs, in the same order",
             )
             able = alive

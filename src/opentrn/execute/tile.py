@@ -57,6 +57,7 @@ class Tile:
         if bad.any():
             raise KernelError(
                 f"{self.name}: a run-time index is out of bounds",
+                kind="bounds",
                 got=where.complaint,
                 expected=f"0 <= index < {move.limit}",
                 hint="a DMA can leave such rows out with oob_mode=nisa.oob_mode.skip",

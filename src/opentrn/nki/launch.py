@@ -45,7 +45,8 @@ class Report:
 
     `instructions` counts by instruction name and `engines` by engine name (both cores together), `steps` by checked
     signature; `memory` holds, for each core, the map of SBUF and PSUM; `warnings` are the faults that ``strict=False``
-    let pass; `traces` is the recorded program of each core, None unless it was asked for.
+    let pass; `traces` is the recorded program of each core, None unless it was asked for. `failures` is what ended the
+    launch, where it was asked to catch that (the rest is then as far as the kernel came).
     """
 
     results: Any
@@ -57,6 +58,7 @@ class Report:
     memory: list[dict[MemoryRegion, MemoryMap]]
     warnings: list[OpentrnError] = field(default_factory=list)
     traces: list[Trace] | None = None
+    failures: list[Exception] = field(default_factory=list)
 
     @property
     def instruction_count(self) -> int:
@@ -169,15 +171,38 @@ class _Launch:
             return made
 
         outer = ACTIVE.recorder
+        returned, failures = None, []
         try:
             with nullcontext() if self.mode.data else _without_collector():
                 returned = self.lockstep.run(body)[0]
             for core in self.cores:
                 core.place()
+        except Exception as error:
+            if not self.mode.catch:
+                raise
+            failures = [*self._rest(), error]
         finally:
             ACTIVE.recorder = outer
             self._write_back()
-        results = self._result(returned)
+        results = None if failures else self._caught(lambda: self._result(returned), failures)
+        return self._report(results, failures)
+
+    def _rest(self) -> list[Exception]:
+        """What goes wrong when the records before the failure are executed (with two cores they wait for each other)."""
+        found: list[Exception] = []
+        if self.lnc == 1:
+            self._caught(self.cores[0].flush, found)
+        return found
+
+    def _caught(self, action: Callable[[], Any], failures: list[Exception]) -> Any:
+        try:
+            return action()
+        except Exception as error:
+            if not self.mode.catch:
+                raise
+            failures.append(error)
+
+    def _report(self, results: Any, failures: list[Exception]) -> Report:
         steps: Counter[Step] = Counter()
         for core in self.cores:
             steps.update(core.counts)
@@ -196,6 +221,7 @@ class _Launch:
             [c.maps for c in self.cores],
             [w for c in self.cores for w in c.warnings],
             [c.trace() for c in self.cores] if self.mode.trace else None,
+            failures,
         )
 
     def _write_back(self) -> None:
@@ -260,7 +286,7 @@ class _Launch:
         """The caller may know that part of a result means nothing, so this is no error."""
         fault = MemoryFault(
             f"kernel {self.name} returned elements that were never written",
-            kind="uninitialised",
+            kind="unwritten",
             site=view.storage.allocation.site,
             got=f"{int(missing.sum())} of {missing.size} elements of {view.storage.allocation}",
             expected="every element of a result written",
@@ -369,11 +395,13 @@ def launch(
     strict: bool = True,
     data: bool = True,
     trace: bool = False,
+    catch: bool = False,
 ) -> Report:
     """Run ``function(*args, **kwargs)`` as a kernel on `lnc` cores of the target chip.
 
     With ``data=False`` it is recorded with shapes alone: arrays and `ShapeDtype` serve as arguments alike, no tensor has
-    memory, results are `ShapeDtype`, and whatever needs a value raises UnsupportedError. `trace` asks for `Report.traces`.
+    memory, results are `ShapeDtype`, and whatever needs a value raises UnsupportedError. `trace` asks for `Report.traces`;
+    `catch` puts what the kernel raises into `Report.failures`.
     """
     options = settings.read(target, default_target)
     chip = load_chip(options.target)
@@ -392,4 +420,4 @@ def launch(
             expected=f"{lnc}",
             hint="launch with kernel[LNC] that matches the variable",
         )
-    return _Launch(function, name, lnc, options, Mode(strict, data, trace, options.wide)).run(args, kwargs)
+    return _Launch(function, name, lnc, options, Mode(strict, data, trace, options.wide, catch)).run(args, kwargs)

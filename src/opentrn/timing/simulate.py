@@ -71,6 +71,7 @@ def _deadlock(traces: Sequence[Trace], stuck: Sequence[tuple[int, int, int, int]
     core, _, row, _ = stuck[0]
     return KernelError(
         "the program can never end: every engine waits",
+        kind="meeting",
         site=site_of(traces[core].places[traces[core].place[row]]),
         got="\n            ".join(chain),
         expected="barriers and sendrecvs that both cores reach, in the same order",

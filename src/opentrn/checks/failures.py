@@ -1,0 +1,64 @@
+"""Which finding an error is: the one table from the error tree to the labels of checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from opentrn.checks.check import Check
+from opentrn.checks.evidence import Evidence
+from opentrn.checks.finding import Finding, text_of
+from opentrn.errors import (
+    AddressError,
+    CapacityError,
+    DTypeError,
+    KernelError,
+    LaunchError,
+    MachineError,
+    MemoryFault,
+    NkiValidationError,
+    OpentrnError,
+    RuleError,
+    UnsupportedError,
+    ViewError,
+)
+
+__all__ = ["label_of", "met"]
+
+LABELS: dict[tuple[type[BaseException], str | None], tuple[str, str]] = {
+    (MemoryFault, "uninitialised"): ("memory", "uninitialised"),
+    (MemoryFault, "unwritten"): ("memory", "unwritten"),
+    (MemoryFault, "clobber"): ("memory", "clobber"),
+    (CapacityError, None): ("memory", "capacity"),
+    (AddressError, None): ("memory", "address"),
+    (ViewError, None): ("memory", "bounds"),
+    (KernelError, "bounds"): ("memory", "bounds"),
+    (KernelError, "meeting"): ("deadlock", "meeting"),
+    (KernelError, None): ("language", "kernel"),
+    (DTypeError, None): ("language", "dtype"),
+    (LaunchError, None): ("language", "call"),
+    (UnsupportedError, None): ("language", "unsupported"),
+    (MachineError, None): ("language", "unsupported"),
+    (NkiValidationError, None): ("language", "validation"),
+    (Exception, None): ("language", "raised"),
+}
+"""(class, kind) -> (check, rule). Of an error's classes the first that is listed counts; rules of instructions name theirs."""
+
+
+def label_of(error: BaseException) -> tuple[str, str]:
+    """(check, rule) of an error."""
+    if isinstance(error, RuleError):
+        return "rules", f"{error.instruction}.{error.rule}"
+    kind = getattr(error, "kind", None)
+    for one in type(error).__mro__:
+        for known in ((one, kind), (one, None)):
+            if known in LABELS:
+                return LABELS[known]
+    raise error
+
+
+def met(evidence: Evidence, check: Check) -> Iterator[Finding]:
+    """What the run met that is `check`'s to report."""
+    for error in (*evidence.faults, *evidence.failures):
+        name, label = label_of(error)
+        if name == check.name and isinstance(error, OpentrnError):
+            yield check.finding(label, text_of(error), error.site or evidence.site, hint=error.hint)
