@@ -6,11 +6,10 @@ Run it anywhere:  opentrn run examples/attention.py [SEQUENCE]
 import math
 import sys
 
+import nki
 import nki.isa as nisa
 import nki.language as nl
 import numpy as np
-
-import nki
 
 TILE = 128  # queries per tile, and rows of K and V per product with P
 BLOCK = 512  # keys per block of scores: one PSUM bank of float32

@@ -9,11 +9,11 @@ times on a Trainium2 for all but step 3. `docs/optimising-a-kernel.md` walks thr
 
 import argparse
 
+import nki
 import nki.isa as nisa
 import nki.language as nl
 import numpy as np
 
-import nki
 import opentrn
 
 K_TILE = 128  # rows of both operands that one product contracts: the partitions

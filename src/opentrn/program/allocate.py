@@ -20,7 +20,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from opentrn.errors import CapacityError
+from opentrn.errors import CapacityError, Site
 from opentrn.isa.enums import MemoryRegion
 from opentrn.program import native
 from opentrn.program.storage import Allocation
@@ -219,13 +219,57 @@ def _first_fit(busy: np.ndarray, need: int, bank: int | None) -> int | None:
 
 def _over(memory: MemoryMap, tensor: Allocation) -> CapacityError:
     live = [t for t in memory.live_at(tensor.first) if t is tensor or t.address is not None]
-    rows = [f"{t.partition_bytes:>9,} B  {t}" for t in live[:20]]
-    more = [] if len(live) <= 20 else [f"          and {len(live) - 20} smaller ones"]
+    total = sum(t.partition_bytes for t in live)
     return CapacityError(
         f"{memory.region.value} is over capacity: {tensor} does not fit",
         site=tensor.site,
-        got=f"{sum(t.partition_bytes for t in live):,} bytes per partition live at instruction {tensor.first}:\n            "
-        + "\n            ".join([*rows, *more]),
+        got=f"{total:,} bytes per partition live at instruction {tensor.first}:\n"
+        + _live_ranges(memory, live, tensor.first),
         expected=f"at most {memory.capacity:,} bytes per partition",
-        hint="use smaller tiles, reuse a buffer, or shorten the time that the largest tensors are needed",
+        hint=_relief(live, total - memory.capacity),
     )
+
+
+RANGES, COLUMNS = 20, 32
+"""Rows and columns of the map of live ranges in an error text."""
+
+
+def _live_ranges(memory: MemoryMap, live: list[Allocation], moment: int) -> str:
+    """The live tensors by line, the largest first, and in which part of the program each is needed; `|` is the moment."""
+    end = max(t.last for t in memory.tensors) + 1
+    here = moment * COLUMNS // end
+    rows = []
+    groups = _by_line(live)
+    for group in groups[:RANGES]:
+        first, last = (pick * COLUMNS // end for pick in (min(t.first for t in group), max(t.last for t in group)))
+        bar = "".join("|" if n == here else "=" if first <= n <= last else "." for n in range(COLUMNS))
+        count = f"{len(group):>5} x" if len(group) > 1 else " " * 7
+        rows.append(f"            {count} {group[0].partition_bytes:>9,} B [{bar}] {group[0]}")
+    rest = sum(map(len, groups[RANGES:]))
+    return "\n".join([*rows, *([f"            and {rest} smaller ones"] if rest else [])])
+
+
+def _by_line(live: list[Allocation]) -> list[list[Allocation]]:
+    """Tensors of one line and size together; the groups that take most first."""
+    groups: dict[tuple[Site | None, int], list[Allocation]] = {}
+    for each in live:
+        groups.setdefault((each.site, each.partition_bytes), []).append(each)
+    return sorted(groups.values(), key=lambda group: -len(group) * group[0].partition_bytes)
+
+
+def _relief(live: list[Allocation], excess: int) -> str:
+    """What would make room: fewer tensors of one line at a time, a tensor to split, or one to free."""
+    if excess <= 0:
+        return (
+            "there is room, but not in one piece: move the hand-placed tensors together, or leave their addresses out"
+        )
+    most = _by_line(live)[0]
+    one, line = most[0], most[0].site.line if most[0].site else "?"
+    fewer = -(-excess // one.partition_bytes)
+    if len(most) > fewer:
+        cure = f"keep at most {len(most) - fewer} of the {len(most)} tensors of line {line} at a time"
+    elif one.partition_bytes > excess:
+        cure = f"work on the tensor of line {line} in {-(-one.partition_bytes // (one.partition_bytes - excess))} tiles"
+    else:
+        cure = f"work on smaller tiles than those of line {line}"
+    return f"{excess:,} bytes per partition too many: {cure}, or need a tensor for a shorter time"

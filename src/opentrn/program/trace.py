@@ -11,6 +11,7 @@ from types import CodeType
 
 import numpy as np
 
+from opentrn.isa.spec import Instruction
 from opentrn.program.step import Step
 from opentrn.program.storage import Allocation
 
@@ -59,3 +60,7 @@ class Trace:
 
     def __len__(self) -> int:
         return len(self.step)
+
+    def instruction(self, row: int) -> Instruction:
+        """What row `row` executes."""
+        return self.steps[self.step[row]].instruction

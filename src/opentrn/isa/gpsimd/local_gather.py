@@ -79,6 +79,7 @@ def columns(use: Use, offsets: np.ndarray) -> np.ndarray:
     if found.max() >= use.src_buffer.elements:
         raise KernelError(
             "local_gather: an index is out of bounds",
+            kind="bounds",
             got=f"index {int(offsets.max())} with {use.num_elem_per_idx} elements each",
             expected=f"0 <= index <= {use.src_buffer.elements - use.num_elem_per_idx}",
             hint="indices count elements, not groups of num_elem_per_idx",

@@ -49,7 +49,10 @@ def _(use: Use) -> None:
     index, size = use.indices.raw().astype(np.int64), use.data.elements
     if index.max() >= size:
         raise KernelError(
-            "nc_n_gather: an index is out of bounds", got=str(int(index.max())), expected=f"0 to {size - 1}"
+            "nc_n_gather: an index is out of bounds",
+            kind="bounds",
+            got=str(int(index.max())),
+            expected=f"0 to {size - 1}",
         )
     values, written = use.data.moved()
     flat = [np.take_along_axis(a.reshape(len(index), -1), index, 1) for a in (values, written) if a is not None]
