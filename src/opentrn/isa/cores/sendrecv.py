@@ -72,7 +72,7 @@ def _(use: Use) -> None:
     if send == receive == me:
         use.dst.take(use.src)
         return
-    if use.core.lockstep.count == 1:
+    if use.core.lockstep.cores == 1:
         raise KernelError(
             "sendrecv with a core that is not there",
             expected="the other core of kernel[2] (LNC2)",
