@@ -8,7 +8,7 @@ import pytest
 import opentrn
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
-from opentrn.errors import KernelError, MemoryFault
+from opentrn.errors import KernelError, MemoryFault, RuleError, ViewError
 
 X = np.arange(64, dtype=np.float32).reshape(8, 8)
 
@@ -35,6 +35,29 @@ def test_an_instruction_uses_the_value_that_a_register_had_when_it_was_called():
     first, second = opentrn.run(kernel)(X).results
     assert np.array_equal(first[0], X[1])
     assert np.array_equal(second[0], X[6])
+
+
+@pytest.mark.parametrize("region", [nl.sbuf, nl.shared_hbm])
+def test_a_pattern_that_leaves_its_tensor_may_be_made_and_not_used(region):
+    """nki-library's output_projection_tkg makes one ahead of the condition that keeps the loop's last turn from it."""
+
+    def kernel(x, uses):
+        tensor = nl.ndarray(x.shape, dtype=x.dtype, buffer=region)
+        nisa.dma_copy(dst=tensor, src=x)
+        outside = tensor.ap([[8, 8], [1, 8]], offset=1)
+        tile = nl.ndarray(x.shape, dtype=x.dtype)
+        nisa.dma_copy(dst=tile, src=outside if uses else tensor)
+        return returned(tile)
+
+    assert np.array_equal(opentrn.run(kernel)(X, False).results[0], X)
+    with pytest.raises(RuleError, match="elements 1 to 64") as caught:
+        opentrn.run(kernel)(X, True)
+    assert caught.value.rule == "src.extent" and "within 0 to 63" in str(caught.value)
+
+
+def test_looking_at_a_pattern_that_leaves_its_tensor_raises():
+    with pytest.raises(ViewError, match="leaves the tensor"):
+        opentrn.run(lambda x: x.ap([[8, 8], [1, 8]], offset=-1).numpy())(X)
 
 
 def test_an_index_in_sbuf_is_read_in_program_order():

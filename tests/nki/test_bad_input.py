@@ -242,12 +242,12 @@ def test_read_only_inputs_can_be_read_but_not_written() -> None:
 
 # ------------------------------------------------------------- what is not modelled
 @pytest.mark.parametrize("name", sorted(set(collectives.__all__) - {"NKIObject", "NkiTensor", "ReplicaGroup"}))
-def test_collectives_are_refused(name: str) -> None:
+def test_collectives_refuse_arguments_of_a_wrong_kind(name: str) -> None:
     function = getattr(collectives, name)
-    given = [None] * len(inspect.signature(function).parameters)
-    with pytest.raises(UnsupportedError, match="collectives are not modelled yet") as caught:
+    given = [None] * (len(inspect.signature(function).parameters) if name != "rank_id" else 0)
+    with pytest.raises((LaunchError, TypeError)) as caught:
         function(*given)
-    assert name in str(caught.value)
+    assert str(caught.value)
 
 
 def test_replica_groups() -> None:

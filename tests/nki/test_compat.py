@@ -163,7 +163,7 @@ def test_shared_constant_dtype() -> None:
 def test_collectives_num_channels() -> None:
     name = "collective_permute_implicit_current_processing_rank_id"
     with (
-        pytest.raises(opentrn.errors.UnsupportedError, match="not modelled yet"),
+        pytest.raises(opentrn.errors.LaunchError, match="outside a kernel"),
         pytest.warns(DeprecationWarning, match="channel_ids"),
     ):
         getattr(collectives, name)(0, None, num_channels=1)

@@ -229,7 +229,6 @@ REFUSED = {
     "expand before the partition": lambda t: t.expand_dim(0),
     "squeeze of size 64": lambda t: t.squeeze_dim(1),
     "wrong element count": lambda t: t.reshape((128, 63)),
-    "pattern out of the tensor": lambda t: t.ap([[64, 128], [1, 65]]),
     "pattern over every other partition": lambda t: t.ap([[128, 8], [1, 64]]),
     "pattern without counts": lambda t: t.ap([]),
     "view of odd bytes": lambda t: t.view("uint8")[:, 0:3].view("float32"),

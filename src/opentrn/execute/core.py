@@ -53,17 +53,22 @@ class Mode:
 
 
 class Core:
-    """The state of core `index` of a logical NeuronCore of `peers` cores, for one launch of a kernel."""
+    """The state of one core for one launch of a kernel.
+
+    `seat` is its number in the lockstep: core `index` of rank `rank` of a launch of `ranks`.
+    """
 
     def __init__(
         self,
         chip: Any,
-        index: int,
+        seat: int,
         lockstep: Lockstep,
         mode: Mode = Mode(),
         stochastic: np.random.Generator | None = None,
     ) -> None:
-        self.chip, self.index, self.lockstep, self.mode = chip, index, lockstep, mode
+        self.chip, self.seat, self.lockstep, self.mode = chip, seat, lockstep, mode
+        self.rank, self.index = divmod(seat, lockstep.cores)
+        self.ranks = lockstep.count // lockstep.cores
         self.stochastic = stochastic
         self.allocations: list[Allocation] = []
         self.capture = new_capture(self.allocations, mode.trace)
@@ -130,7 +135,7 @@ class Core:
         site: Site | Place | None,
     ) -> Storage:
         """What nl.ndarray allocates. Shared HBM is one tensor for all cores, matched by the order of allocation."""
-        if buffer is not MemoryRegion.shared_hbm or self.lockstep.count == 1:
+        if buffer is not MemoryRegion.shared_hbm or self.lockstep.cores == 1:
             return self.allocate(shape, dtype, buffer, name=name, address=address, site=site)
         number, self.shared_count = self.shared_count, self.shared_count + 1
         shared = self.shared_tensors
@@ -236,7 +241,7 @@ class Core:
                         self._guard(step, place, lambda n=name, v=view: self._neighbours.read(v, n))
 
     def _run(self, batch: list[Record]) -> None:
-        if self.lockstep.count == 1:
+        if self.lockstep.cores == 1:
             self._run_part(batch, 0, len(batch))
             return
         done = 0
@@ -245,7 +250,7 @@ class Core:
             if any(r != "in" and v.buffer is shared for r, v in zip(step.roles, operands, strict=True)):
                 self._run_part(batch, done, number)
                 done = number
-                self.lockstep.turn(self.index)
+                self.lockstep.turn(self.seat)
         self._run_part(batch, done, len(batch))
 
     def _run_part(self, batch: list[Record], done: int, end: int) -> None:
@@ -324,8 +329,18 @@ class Core:
 
     def meet(self, kind: str, key: Any, payload: Any = None) -> Any:
         """Wait for the partner core at the next (`kind`, `key`) and swap payloads with it."""
+        partner = self.seat - self.index + (1 - self.index)
+        return self._meet(kind, (key, self.rank), f"{kind} {key}", (partner,), payload)[partner]
+
+    def meet_ranks(self, kind: str, ranks: tuple[int, ...], payload: Any = None) -> dict[int, Any]:
+        """Wait for this core of every one of `ranks` at the next `kind` among them; gives back each one's payload."""
+        seats = {rank: rank * self.lockstep.cores + self.index for rank in ranks}
+        what = f"{kind} of ranks {', '.join(map(str, ranks))}"
+        brought = self._meet(kind, (ranks, self.index), what, tuple(seats.values()), payload)
+        return {rank: brought[seat] for rank, seat in seats.items()}
+
+    def _meet(self, kind: str, key: Any, what: str, seats: tuple[int, ...], payload: Any) -> dict[int, Any]:
         tag = (kind, key, self.meetings[kind, key])
         self.meetings[kind, key] += 1
-        partner, site = 1 - self.index, site_of(self._now[1])
-        what = f"{kind} {key}" + (f" ({site})" if site else "")
-        return self.lockstep.exchange(self.index, what, tag, (partner,), payload)[partner]
+        site = site_of(self._now[1])
+        return self.lockstep.exchange(self.seat, what + (f" ({site})" if site else ""), tag, seats, payload)

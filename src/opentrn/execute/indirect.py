@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from opentrn.errors import KernelError
+from opentrn.errors import KernelError, ViewError
 from opentrn.execute import access
 from opentrn.isa.enums import engine
 from opentrn.program.view import View
@@ -77,6 +77,10 @@ def addresses(view: View, tile: Any, unit: engine | None = None) -> Addresses:
     """Resolve the run-time part of `view` for the engine `unit`. `tile` makes readable operands of index tensors."""
     move = view.dynamic
     assert move is not None
+    if move.kind == "outside":
+        low, high = move.index
+        expected = f"within 0 to {move.limit - 1} ({view.storage.allocation})"
+        raise ViewError("access pattern leaves the tensor", got=f"elements {low} to {high}", expected=expected)
     index, legal = _positions(view, move, tile, TENSOR_ENGINE_GROUP if unit is engine.tensor else GROUP)
     base = np.full(view.shape, view.offset, np.int64)
     for dim, stride in enumerate(view.strides):

@@ -1,4 +1,4 @@
-"""The cores of one logical NeuronCore, run one at a time in a fixed order so that every run is the same run.
+"""The cores of one logical NeuronCore, or of several ranks, run one at a time in a fixed order so that every run is the same run.
 
 Each core is a thread; exactly one of them holds the baton. A core gives it up where the hardware synchronises
 (core_barrier, sendrecv), after each store to memory that the cores share, and when it ends. So the cores advance side by
@@ -21,15 +21,18 @@ class _Abandoned(BaseException):
 
 
 class Lockstep:
-    """Runs `count` cores as coroutines. `on_resume(core)` is called whenever a core gets the baton."""
+    """Runs `count` cores as coroutines. `on_resume(core)` is called whenever a core gets the baton.
 
-    def __init__(self, count: int, on_resume: Callable[[int], None]) -> None:
-        self.count, self._on_resume = count, on_resume
+    Each `cores` of them (all without) are one logical NeuronCore: a rank of a launch of several.
+    """
+
+    def __init__(self, count: int, on_resume: Callable[[int], None], cores: int | None = None) -> None:
+        self.count, self.cores, self._on_resume = count, cores or count, on_resume
         self._baton = [threading.Semaphore(0) for _ in range(count)]
         self._done = threading.Semaphore(0)
         self._ended = [False] * count
         self._waiting: list[Any] = [None] * count
-        self._mail: dict[tuple[Any, int], Any] = {}
+        self._mail: dict[tuple[Any, int], list[Any]] = {}
         self._failure: BaseException | None = None
         self.results: list[Any] = [None] * count
 
@@ -71,15 +74,20 @@ class Lockstep:
         alive = [c for c in order if not self._ended[c]]
         able = [c for c in alive if self._failure is not None or self._able(c)]
         if not able:
-            waits = "; ".join(f"core {c} waits at {self._waiting[c][0]}" for c in alive)
-            ended = ", ".join(f"core {c}" for c in range(self.count) if self._ended[c])
+            waits = "; ".join(f"{self._label(c)} waits at {self._waiting[c][0]}" for c in alive)
+            ended = ", ".join(self._label(c) for c in range(self.count) if self._ended[c])
+            who, what = ("core", "barriers and sendrecvs") if self.count == self.cores else ("rank", "collectives")
             self._failure = KernelError(
-                f"the cores can never meet: {waits}" + (f"; {ended} has ended" if ended else ""),
+                f"the {who}s can never meet: {waits}" + (f"; {ended} has ended" if ended else ""),
                 kind="meeting",
-                expected="every core executes the same barriers and sendrecvs, in the same order",
+                expected=f"every {who} executes the same {what}, in the same order",
             )
             able = alive
         self._baton[able[0]].release()
+
+    def _label(self, core: int) -> str:
+        rank, index = divmod(core, self.cores)
+        return f"core {index}" if self.count == self.cores else f"rank {rank} core {index}"
 
     def _able(self, core: int) -> bool:
         wait = self._waiting[core]
@@ -103,11 +111,18 @@ class Lockstep:
 
         `what` names the place in messages. `tag` must be new for each meeting of the same cores.
         """
-        self._mail[(tag, core)] = payload
+        self._mail[(tag, core)] = [payload, len(partners)]
         self._waiting[core] = (what, tag, partners)
         if self._able(core):
             self._waiting[core] = None
         else:
             self._yield(core)
-        # each message has one reader, since a logical NeuronCore has two cores (LNC 1 or 2, SDK 2.32)
-        return {partner: self._mail.pop((tag, partner)) for partner in partners}
+        return {partner: self._read((tag, partner)) for partner in partners}
+
+    def _read(self, key: tuple[Any, int]) -> Any:
+        """A message; the last of its readers takes it away."""
+        message = self._mail[key]
+        message[1] -= 1
+        if not message[1]:
+            del self._mail[key]
+        return message[0]

@@ -116,7 +116,11 @@ def _indirection(use: Use) -> Iterable[tuple[str, str, Any]]:
         if tile.dynamic is None:
             continue
         operand = use.instruction.operands[name.split("[")[0]]
-        if tile.dynamic.kind == "tensor":
+        if tile.dynamic.kind == "outside":
+            low, high = tile.dynamic.index
+            tensor = tile.storage.allocation
+            yield f"{name}.extent", f"elements {low} to {high}", f"within 0 to {tile.dynamic.limit - 1} ({tensor})"
+        elif tile.dynamic.kind == "tensor":
             if not operand.indirect:
                 yield f"{name}.indirect", "a view made by .indirect()", "a plain view for this operand"
             elif use.chip.nc_version < 4:

@@ -308,11 +308,14 @@ def instruction(
     engines: tuple[engine, ...],
     page: str,
     since: int = 2,
+    registry: dict[str, Instruction] | None = None,
 ) -> Callable[[Callable[..., None]], Instruction]:
     """Declare an instruction. The decorated function gives the public signature and, as docstring, what it does.
 
-    `page` is the public page it is taken from; `since` the first NeuronCore generation that has it.
+    `page` is the public page it is taken from; `since` the first NeuronCore generation that has it; `registry` where it is
+    kept (`REGISTRY` without).
     """
+    kept = REGISTRY if registry is None else registry
 
     def declare(declaration: Callable[..., None]) -> Instruction:
         name = declaration.__name__
@@ -330,9 +333,9 @@ def instruction(
         if declared != set(made.operands) | set(made.attributes):
             odd = declared ^ (set(made.operands) | set(made.attributes))
             raise TypeError(f"{name}: signature and operand/attribute tables disagree about {sorted(odd)}")
-        if name in REGISTRY:
+        if name in kept:
             raise TypeError(f"two descriptions of {name}")
-        REGISTRY[name] = made
+        kept[name] = made
         return made
 
     return declare

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opentrn.nki import builtin, collectives, compiler, dtype, isa, language, typing
 from opentrn.nki.kernel import Kernel, jit, simulate
+from opentrn.nki.ranks import simulate_ranks
 from opentrn.nki.simulator import cpu_simulate
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "jit",
     "language",
     "simulate",
+    "simulate_ranks",
     "typing",
 ]
 __version__ = "0.6.0"

@@ -6,7 +6,7 @@ import dataclasses
 import gc
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,7 +36,7 @@ from opentrn.program.storage import Allocation
 from opentrn.program.trace import Trace
 from opentrn.program.view import View
 
-__all__ = ["Report", "launch"]
+__all__ = ["Report", "launch", "launch_ranks"]
 
 
 @dataclass(frozen=True)
@@ -94,25 +94,28 @@ class _Argument:
 
 
 class _Launch:
-    """One run of one kernel on `lnc` cores."""
+    """One run of one kernel on the cores of one rank."""
 
     def __init__(
-        self, function: Callable[..., Any], name: str, lnc: int, options: settings.Settings, mode: Mode
+        self,
+        function: Callable[..., Any],
+        name: str,
+        lockstep: Lockstep,
+        rank: int,
+        options: settings.Settings,
+        mode: Mode,
     ) -> None:
-        self.function, self.name, self.lnc, self.options, self.mode = function, name, lnc, options, mode
+        self.function, self.name, self.lnc, self.options, self.mode = function, name, lockstep.cores, options, mode
         self.chip = load_chip(options.target)
         self.arguments: dict[int, _Argument] = {}
-        self.lockstep = Lockstep(lnc, self._resume)
-        self.cores = [Core(self.chip, n, self.lockstep, mode, self._stochastic(n)) for n in range(lnc)]
+        seats = range(rank * self.lnc, (rank + 1) * self.lnc)
+        self.cores = [Core(self.chip, seat, lockstep, mode, self._stochastic(seat)) for seat in seats]
         for core in self.cores:
             core.shared_tensors = self.cores[0].shared_tensors
 
-    def _stochastic(self, core: int) -> np.random.Generator | None:
+    def _stochastic(self, seat: int) -> np.random.Generator | None:
         seed = self.options.stochastic_seed
-        return None if seed is None else np.random.default_rng((seed, core))
-
-    def _resume(self, core: int) -> None:
-        ACTIVE.recorder = self.cores[core].recorder
+        return None if seed is None else np.random.default_rng((seed, seat))
 
     # ------------------------------------------------------------- arguments
     def argument(self, core: Core, value: Any) -> Any:
@@ -160,49 +163,24 @@ class _Launch:
         return NkiTensor.whole(storage)
 
     # ------------------------------------------------------------- running
-    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Report:
-        def body(index: int) -> Any:
-            core = self.cores[index]
-            given = [self.argument(core, a) for a in args]
-            named = {k: self.argument(core, v) for k, v in kwargs.items()}
-            _name(self.function, given, named)
-            made = self.function(*given, **named)
-            core.flush()
-            return made
+    def body(self, core: Core, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The kernel on one core, up to its last value."""
+        given = [self.argument(core, a) for a in args]
+        named = {k: self.argument(core, v) for k, v in kwargs.items()}
+        _name(self.function, given, named)
+        made = self.function(*given, **named)
+        core.flush()
+        return made
 
-        outer = ACTIVE.recorder
-        returned, failures = None, []
+    def report(self, returned: Any, failures: list[Exception]) -> Report:
+        """What the caller gets when all cores have ended; `returned` is what the function gave on core 0."""
+        results = None
         try:
-            with nullcontext() if self.mode.data else _without_collector():
-                returned = self.lockstep.run(body)[0]
-            for core in self.cores:
-                core.place()
-        except Exception as error:
-            if not self.mode.catch:
-                raise
-            failures = [*self._rest(), error]
-        finally:
-            ACTIVE.recorder = outer
-            self._write_back()
-        results = None if failures else self._caught(lambda: self._result(returned), failures)
-        return self._report(results, failures)
-
-    def _rest(self) -> list[Exception]:
-        """What goes wrong when the records before the failure are executed (with two cores they wait for each other)."""
-        found: list[Exception] = []
-        if self.lnc == 1:
-            self._caught(self.cores[0].flush, found)
-        return found
-
-    def _caught(self, action: Callable[[], Any], failures: list[Exception]) -> Any:
-        try:
-            return action()
-        except Exception as error:
+            results = None if failures else self._result(returned)
+        except LaunchError as error:
             if not self.mode.catch:
                 raise
             failures.append(error)
-
-    def _report(self, results: Any, failures: list[Exception]) -> Report:
         steps: Counter[Step] = Counter()
         for core in self.cores:
             steps.update(core.counts)
@@ -224,7 +202,7 @@ class _Launch:
             failures,
         )
 
-    def _write_back(self) -> None:
+    def write_back(self) -> None:
         """Bring stores into arguments back to arrays whose memory could not be shared."""
         for argument in self.arguments.values():
             write_back = argument.kind and argument.kind.write_back
@@ -383,12 +361,57 @@ def _check_shape(shape: tuple[int, ...]) -> None:
         )
 
 
+_Call = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def _run(launches: Sequence[_Launch], lockstep: Lockstep, calls: Sequence[_Call]) -> list[Report]:
+    cores = [core for launch in launches for core in launch.cores]
+    mode = launches[0].mode
+    failures: list[Exception] = []
+
+    def body(seat: int) -> Any:
+        rank = cores[seat].rank
+        return launches[rank].body(cores[seat], *calls[rank])
+
+    outer, returned = ACTIVE.recorder, [None] * len(launches)
+    try:
+        with nullcontext() if mode.data else _without_collector():
+            returned = lockstep.run(body)[:: lockstep.cores]
+        for core in cores:
+            core.place()
+    except Exception as error:
+        if not mode.catch:
+            raise
+        failures = [*_before(cores), error]
+    finally:
+        ACTIVE.recorder = outer
+        for each in launches:
+            each.write_back()
+    return [each.report(made, [*failures]) for each, made in zip(launches, returned, strict=True)]
+
+
+def _before(cores: Sequence[Core]) -> list[Exception]:
+    """What goes wrong in the records before a failure (several cores can no longer wait for each other then)."""
+    if len(cores) == 1:
+        try:
+            cores[0].flush()
+        except Exception as error:
+            return [error]
+    return []
+
+
 def launch(
+    function: Callable[..., Any], name: str, lnc: int, args: tuple[Any, ...], kwargs: dict[str, Any], **options: Any
+) -> Report:
+    """`launch_ranks` for one rank."""
+    return launch_ranks(function, name, lnc, [(args, kwargs)], **options)[0]
+
+
+def launch_ranks(
     function: Callable[..., Any],
     name: str,
     lnc: int,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    calls: Sequence[_Call],
     *,
     target: str | None = None,
     default_target: str | None = None,
@@ -396,8 +419,8 @@ def launch(
     data: bool = True,
     trace: bool = False,
     catch: bool = False,
-) -> Report:
-    """Run ``function(*args, **kwargs)`` as a kernel on `lnc` cores of the target chip.
+) -> list[Report]:
+    """Run ``function(*args, **kwargs)`` for each of `calls` as a rank with `lnc` cores of the target chip, side by side.
 
     With ``data=False`` it is recorded with shapes alone: arrays and `ShapeDtype` serve as arguments alike, no tensor has
     memory, results are `ShapeDtype`, and whatever needs a value raises UnsupportedError. `trace` asks for `Report.traces`;
@@ -420,4 +443,13 @@ def launch(
             expected=f"{lnc}",
             hint="launch with kernel[LNC] that matches the variable",
         )
-    return _Launch(function, name, lnc, options, Mode(strict, data, trace, options.wide, catch)).run(args, kwargs)
+    cores: list[Core] = []
+
+    def resume(seat: int) -> None:
+        ACTIVE.recorder = cores[seat].recorder
+
+    lockstep = Lockstep(lnc * len(calls), resume, lnc)
+    mode = Mode(strict, data, trace, options.wide, catch)
+    launches = [_Launch(function, name, lockstep, rank, options, mode) for rank in range(len(calls))]
+    cores += [core for each in launches for core in each.cores]
+    return _run(launches, lockstep, calls)

@@ -31,6 +31,8 @@ class Indirection:
 
     kind "scalar": every element is moved by ``index * step``; "vector": row p by ``index[p] * step``;
     "tensor": tensor indirection of NeuronCore-v4, `index` holds free-dimension offsets.
+    "outside": the pattern leaves its tensor of `limit` elements, so whoever uses the view is refused (`index`: which
+    elements it spans); kernels make such views ahead of the condition that keeps them from using them.
     `step` counts elements of the view; `limit` is the number of legal index values.
     """
 
@@ -565,8 +567,7 @@ class View(_Layout):
         if kind == "vector":
             steps[0] = 0  # replaced by the index; the documented step there is ignored
         view = self._make(self.storage, shape, tuple(steps), start, new.name, dynamic)
-        view._check_extent()
-        return view
+        return view._checked_extent()
 
     def _pattern_index(self, kind: str, index: Any, dim: int, new: DType, shape: tuple[int, ...]) -> Indirection:
         if self.dynamic is not None:
@@ -586,19 +587,12 @@ class View(_Layout):
             raise _fail("access pattern dtype", got=f"row of {step} bytes as {new.name}", expected="a whole number")
         return Indirection(kind, index, step // new.itemsize, self.shape[dim], self)
 
-    def _check_extent(self) -> None:
-        """Static part of the address within the storage; on chip the partition step must be the storage's pitch."""
+    def _checked_extent(self) -> Self:
+        """Itself, marked where its static address leaves the storage; on chip the partition step must be the pitch."""
         allocation = self.storage.allocation
         total = allocation.nbytes // self.dt.itemsize
         reach = [(n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)]
         low, high = self.offset + sum(r for r in reach if r < 0), self.offset + sum(r for r in reach if r > 0)
-        if low < 0 or high >= total:
-            raise ViewError(
-                "access pattern leaves the tensor",
-                site=user_site(2),
-                got=f"elements {low} to {high}",
-                expected=f"within 0 to {total - 1} ({allocation})",
-            )
         vector = self.dynamic is not None and self.dynamic.kind == "vector"
         if self.buffer.on_chip and not vector and self.shape[0] > 1 and self.strides[0] != self.pitch:
             raise ViewError(
@@ -607,6 +601,10 @@ class View(_Layout):
                 got=str(self.strides[0]),
                 expected=f"{self.pitch}, the elements of one partition (partitions are contiguous)",
             )
+        if 0 <= low <= high < total:
+            return self
+        outside = Indirection("outside", (low, high), 0, total, self)
+        return self._make(self.storage, self.shape, self.strides, self.offset, self.dtype, outside)
 
     def indirect(self, index: View, num_elem: int | None = None) -> Self:
         """Tensor indirection (NeuronCore-v4): columns given by run-time free-dimension offsets.

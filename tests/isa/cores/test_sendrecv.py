@@ -207,6 +207,26 @@ def test_pipes_that_never_meet_are_a_deadlock():
         kernel[2](X)
 
 
+def test_meaning_bytes_that_nobody_wrote_stay_unwritten():
+    """As in copies: nki-library's mlp_tkg sends a tile of which it filled a part, and uses that part."""
+
+    def kernel(x):
+        src, dst = (nl.ndarray((4, 6), dtype=x.dtype, buffer=nl.sbuf) for _ in range(2))
+        nisa.dma_copy(dst=src[:, 0:2], src=x)
+        other = 1 - nl.program_id(0)
+        nisa.sendrecv(src=src, dst=dst, send_to_rank=other, recv_from_rank=other, pipe_id=0)
+        part = dst[:, 0:2] if width == 2 else dst
+        out = nl.ndarray(part.shape, dtype=x.dtype, buffer=nl.shared_hbm)
+        nisa.dma_copy(dst=out, src=nl.add(part, 1.0))
+        return out
+
+    width = 2
+    assert np.array_equal(nki.jit(kernel)[2](X[:4, :2]), X[:4, :2] + 1)
+    width = 6
+    with pytest.raises(MemoryFault, match="never written"):
+        nki.jit(kernel)[2](X[:4, :2])
+
+
 def test_an_unwritten_source_raises():
     with pytest.raises(MemoryFault):
         call("sendrecv", **{**CASE, "src": out((8, 12))})

@@ -64,12 +64,19 @@ def test_c3_accepts_the_ends_of_the_range():
     assert (result("memset", dst=out((2, 3), "bool"), value=True) == 1).all()
 
 
+@pytest.mark.parametrize("value", [-3.4028235e38, 3.4028235e38])
+def test_c3_accepts_the_end_of_float32_in_decimals(value):
+    """As a double 3.4028235e38 is a little more than the largest float32, which it becomes when it is stored."""
+    assert np.all(result("memset", dst=out((2, 3)), value=value) == np.float32(value))
+
+
 def test_c3_refuses_values_out_of_range():
     refused("memset", "c3", dst=out((2, 3), "uint8"), value=-1)
     refused("memset", "c3", dst=out((2, 3), "int16"), value=2**15)
     refused("memset", "c3", dst=out((2, 3), "int32"), value=0xFFFFFFFF)
     refused("memset", "c3", dst=out((2, 3), "bool"), value=2)
     refused("memset", "c3", dst=out((2, 3), "bfloat16"), value=1e39)
+    refused("memset", "c3", dst=out((2, 3)), value=3.4028236e38)
     refused("memset", "c3", dst=out((2, 3)), value=-(10**400))
 
 

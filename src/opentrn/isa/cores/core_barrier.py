@@ -45,7 +45,7 @@ def _(use: Use) -> None:
 def _(use: Use) -> None:
     if len(use.cores) == 1:
         return
-    if use.core.lockstep.count == 1:
+    if use.core.lockstep.cores == 1:
         raise KernelError(
             "core_barrier between cores 0 and 1 in a launch of one core", got="kernel[1]", expected="kernel[2] (LNC2)"
         )

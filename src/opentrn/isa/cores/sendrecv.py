@@ -72,22 +72,23 @@ def _(use: Use) -> None:
     if send == receive == me:
         use.dst.take(use.src)
         return
-    if use.core.lockstep.count == 1:
+    if use.core.lockstep.cores == 1:
         raise KernelError(
             "sendrecv with a core that is not there",
             expected="the other core of kernel[2] (LNC2)",
             got=f"core {me} sends to {send}, receives from {receive}, in a launch of one core",
         )
-    mine = (send, use.src.dtype, use.src.raw().copy())
+    values, written = use.src.moved()
+    mine = (send, use.src.dtype, values.copy(), written)
     theirs = use.core.meet("sendrecv", f"pipe {use.pipe_id}", mine)
-    to, dtype, values = mine if receive == me else theirs
+    to, dtype, values, written = mine if receive == me else theirs
     if to != me or dtype != use.dst.dtype or values.size != use.dst.size:
         raise KernelError(
             "the two sides of a sendrecv do not fit",
             got=f"core {receive} sends {values.shape} {dtype} to core {to}",
             expected=f"{use.dst.partitions, use.dst.elements} {use.dst.dtype} for core {me}",
         )
-    use.dst.put(values)
+    use.dst.place(values, written)
 
 
 @sendrecv.cost

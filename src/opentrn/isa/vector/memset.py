@@ -51,7 +51,10 @@ def _(use: Use) -> None:
     kind = DTYPES["float32"] if use.dst.dt.is_float else use.dst.dt
     if use.dst.dt.kind == "packed" or (isinstance(use.value, float) and not isfinite(use.value)):
         return
-    if not kind.min <= use.value <= kind.max:
+    # what is stored counts: -3.4028235e38, as people write the lowest float32, is one as soon as it is rounded
+    with np.errstate(over="ignore"):
+        value = float(np.float32(use.value)) if kind.is_float and abs(use.value) < 1e300 else use.value
+    if not kind.min <= value <= kind.max:
         raise Broken(f"value={_short(use.value)} into {use.dst.dtype}", f"{kind.min} to {kind.max}")
 
 

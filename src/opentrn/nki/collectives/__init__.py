@@ -1,16 +1,23 @@
-"""`nki.collectives`: communication between chips (nki.collectives, SDK 2.32).
+"""`nki.collectives`: communication between ranks (nki.collectives, SDK 2.32).
 
-Signatures are the public ones; the values are not modelled yet, so every call raises UnsupportedError.
+What the calls do is described in `opentrn.collectives`; `nki.simulate_ranks` launches several ranks.
 """
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any
 
-from opentrn.errors import UnsupportedError
+from opentrn.collectives.all import COLLECTIVES
+from opentrn.collectives.ranks import group_of
+from opentrn.collectives.ranks import replica_group as groups_of
+from opentrn.errors import LaunchError
+from opentrn.isa.spec import Broken
 from opentrn.nki.compat import accepts_older
 from opentrn.nki.objects import NKIObject
+from opentrn.nki.registers import VirtualRegister
 from opentrn.nki.tensor import NkiTensor
+from opentrn.program.recorder import active, public_function
 from opentrn.program.site import user_site
 
 __all__ = [
@@ -27,24 +34,43 @@ class ReplicaGroup(NKIObject):
         self.replica_groups = replica_groups
 
 
-def _unmodelled(name: str) -> NoReturn:
-    raise UnsupportedError(
-        f"nki.collectives.{name}: collectives are not modelled yet",
-        site=user_site(2),
-        hint="test the part of the kernel between collectives; nisa.sendrecv works between two cores",
-    )
+_RECORD: dict[str, Callable[..., Any]] = {name: public_function(made) for name, made in COLLECTIVES.items()}
+
+
+def _group(value: Any) -> Any:
+    """A ReplicaGroup as tuples, so that equal groups make one signature."""
+    try:
+        return groups_of.parse(value)
+    except Broken:
+        return value  # the instruction's own check says what is wrong
+
+
+def _single(channels: Any) -> Any:
+    """One tensor per channel, out of the public list of one-element lists."""
+    if not isinstance(channels, (list, tuple)) or any(
+        not isinstance(c, (list, tuple)) or len(c) != 1 for c in channels
+    ):
+        got = (
+            [len(c) if isinstance(c, (list, tuple)) else repr(c) for c in channels]
+            if isinstance(channels, list)
+            else channels
+        )
+        raise LaunchError(
+            "tensors by channel", site=user_site(2), got=str(got), expected="[[tensor], ...], one per channel"
+        )
+    return [c[0] for c in channels]
 
 
 def all_reduce(srcs: Any, dsts: Any, replica_group: Any, op: Any, priority: Any = None, name: Any = None) -> Any:
     """Reduce over all ranks; every rank gets the result."""
-    _unmodelled("all_reduce")
+    _RECORD["all_reduce"](srcs, dsts, _group(replica_group), op, priority, name)
 
 
 def all_gather(
     srcs: Any, dsts: Any, replica_group: Any, collective_dim: Any, priority: Any = None, name: Any = None
 ) -> Any:
     """Concatenate the tensors of all ranks on every rank."""
-    _unmodelled("all_gather")
+    _RECORD["all_gather"](srcs, dsts, _group(replica_group), collective_dim, priority, name)
 
 
 def all_gather_v(
@@ -58,21 +84,22 @@ def all_gather_v(
     name: Any = None,
 ) -> Any:
     """all_gather of tensors whose sizes are known at run time."""
-    _unmodelled("all_gather_v")
+    more = (recv_counts_known, has_rdispls, priority, name)
+    _RECORD["all_gather_v"](srcs, dsts, _group(replica_group), metadata_tensor, *more)
 
 
 def reduce_scatter(
     srcs: Any, dsts: Any, replica_group: Any, collective_dim: Any, op: Any, priority: Any = None, name: Any = None
 ) -> Any:
     """Reduce over all ranks; every rank gets its part."""
-    _unmodelled("reduce_scatter")
+    _RECORD["reduce_scatter"](srcs, dsts, _group(replica_group), collective_dim, op, priority, name)
 
 
 def all_to_all(
     srcs: Any, dsts: Any, replica_group: Any, collective_dim: Any, priority: Any = None, name: Any = None
 ) -> Any:
     """Part j of rank i goes to rank j as part i."""
-    _unmodelled("all_to_all")
+    _RECORD["all_to_all"](srcs, dsts, _group(replica_group), collective_dim, priority, name)
 
 
 def all_to_all_v(
@@ -86,12 +113,13 @@ def all_to_all_v(
     name: Any = None,
 ) -> Any:
     """all_to_all of parts whose sizes are known at run time."""
-    _unmodelled("all_to_all_v")
+    more = (recv_counts_known, has_rdispls, priority, name)
+    _RECORD["all_to_all_v"](srcs, dsts, _group(replica_group), metadata_tensor, *more)
 
 
 def collective_permute(srcs: Any, dsts: Any, source_target_pairs: Any, priority: Any = None, name: Any = None) -> Any:
     """Each source rank sends to its target rank."""
-    _unmodelled("collective_permute")
+    _RECORD["collective_permute"](srcs, dsts, tuple(map(tuple, source_target_pairs)), priority, name)
 
 
 def collective_permute_implicit(
@@ -103,7 +131,8 @@ def collective_permute_implicit(
     name: Any = None,
 ) -> Any:
     """A permute along the ring of the group."""
-    _unmodelled("collective_permute_implicit")
+    tensors = _single(srcs_by_channel), _single(dsts_by_channel)
+    _RECORD["collective_permute_implicit"](*tensors, _group(replica_group), tuple(channel_ids), priority, name)
 
 
 def collective_permute_implicit_reduce(
@@ -117,7 +146,9 @@ def collective_permute_implicit_reduce(
     name: Any = None,
 ) -> Any:
     """A permute along the ring that reduces on the way."""
-    _unmodelled("collective_permute_implicit_reduce")
+    tensors = _single(srcs0_by_channel), _single(srcs1_by_channel), _single(dsts_by_channel)
+    more = (_group(replica_group), op, tuple(channel_ids), priority, name)
+    _RECORD["collective_permute_implicit_reduce"](*tensors, *more)
 
 
 @accepts_older("nki.collectives.collective_permute_implicit_current_processing_rank_id")
@@ -127,10 +158,13 @@ def collective_permute_implicit_current_processing_rank_id(
     channel_id: Any = 0,
     name: Any = None,
 ) -> Any:
-    """The rank whose data an iteration of the implicit permute handles."""
-    _unmodelled("collective_permute_implicit_current_processing_rank_id")
+    """The rank whose data iteration `iteration_id` of an implicit permute handles, as a register: one further back each time."""
+    rank = active("collective_permute_implicit_current_processing_rank_id").state.rank
+    group = group_of(groups_of.parse(replica_group), rank, "collective_permute_implicit")
+    step = iteration_id.read() if isinstance(iteration_id, VirtualRegister) else iteration_id
+    return VirtualRegister(group[(group.index(rank) - step) % len(group)])
 
 
 def rank_id(name: Any = None) -> Any:
     """The rank of this device, as a register."""
-    _unmodelled("rank_id")
+    return VirtualRegister(active("nki.collectives.rank_id").state.rank)

@@ -37,7 +37,7 @@ def num_programs(axes: Any = 0) -> int:
     core = active("nl.num_programs").state
     for axis in axes if isinstance(axes, (tuple, list)) else (axes,):
         _axis("num_programs", axis)
-    return core.lockstep.count
+    return core.lockstep.cores
 
 
 def _axis(what: str, axis: Any) -> None:
@@ -48,7 +48,7 @@ def _axis(what: str, axis: Any) -> None:
 
 def program_ndim() -> int:
     """Dimensions of the launch: 1 for kernel[2], 0 without a grid."""
-    return 1 if active("nl.program_ndim").state.lockstep.count > 1 else 0
+    return 1 if active("nl.program_ndim").state.lockstep.cores > 1 else 0
 
 
 def ds(start: Any, size: int) -> slice | DynamicSlice:

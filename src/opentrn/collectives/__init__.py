@@ -1,0 +1,1 @@
+"""What the collectives of `nki.collectives` do to values, and what they cost: one file per instruction."""
