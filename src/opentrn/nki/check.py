@@ -13,6 +13,7 @@ from opentrn.errors import Site
 from opentrn.nki.inputs import fresh
 from opentrn.nki.kernel import Kernel, simulate, start
 from opentrn.nki.launch import Report
+from opentrn.nki.values import Values
 
 __all__ = ["check", "evidence_of"]
 
@@ -24,30 +25,39 @@ def check(
     only: Sequence[str] = (),
     ignore: Sequence[str] = (),
     severity: Mapping[str, str] | None = None,
+    values: str = "normal",
+    seed: int = 0,
 ) -> Callable[..., list[Finding]]:
     """A callable that runs `kernel` (a kernel, ``kernel[2]`` or a plain function) and gives back a list of `Finding`.
 
-    Arguments are arrays, which stay as they are, or `ShapeDtype`, for which values are made (seeded). `only` and `ignore`
-    choose checks by name or label, `severity` changes how bad their findings are. What the kernel raises is a finding too.
+    Arguments are arrays, which stay as they are, or `ShapeDtype`, for which values are made: `values` is their kind
+    (normal, special, zeros, ones, or a range ``low:high``) and `seed` their seed. `only` and `ignore` choose checks by name
+    or label, `severity` changes how bad their findings are. What the kernel raises is a finding too.
 
-    Raises LaunchError for a check that does not exist or an LNC that the chip does not have.
+    Raises LaunchError for a check or kind of values that does not exist, or an LNC that the chip does not have.
 
     >>> findings = opentrn.check(kernel, target="trn2")(opentrn.ShapeDtype((128, 512), "bfloat16"))
     """
     made = simulate(kernel)
-    choice = Choice(tuple(only), tuple(ignore), severity or {})
+    choice, how = Choice(tuple(only), tuple(ignore), severity or {}), Values(values, seed)
 
     def checked(*args: Any, **kwargs: Any) -> list[Finding]:
-        return look("run", evidence_of(made, args, kwargs, target), choice, [made.func.__code__.co_filename])
+        return look("run", evidence_of(made, args, kwargs, target, how), choice, [made.func.__code__.co_filename])
 
     return checked
 
 
-def evidence_of(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any], target: str | None = None) -> Evidence:
+def evidence_of(
+    kernel: Kernel,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    target: str | None = None,
+    values: Values = Values(),
+) -> Evidence:
     """What a run of `kernel` on copies of its arguments shows, faults and failures included."""
 
     def again(**options: Any) -> Report:
-        given, named = fresh((args, kwargs))
+        given, named = fresh((args, kwargs), values)
         return start(kernel, given, named, {"target": target, "strict": False, "trace": True, "catch": True, **options})
 
     with warnings.catch_warnings(record=True) as shown:
