@@ -13,7 +13,7 @@ from opentrn.errors import Site
 from opentrn.nki.inputs import fresh
 from opentrn.nki.kernel import Kernel, simulate, start
 from opentrn.nki.launch import Report
-from opentrn.nki.values import Values
+from opentrn.nki.values import ORDINARY, Values
 
 __all__ = ["check", "evidence_of"]
 
@@ -52,7 +52,7 @@ def evidence_of(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     target: str | None = None,
-    values: Values = Values(),
+    values: Values = ORDINARY,
 ) -> Evidence:
     """What a run of `kernel` on copies of its arguments shows, faults and failures included."""
 

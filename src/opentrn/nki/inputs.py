@@ -18,7 +18,7 @@ import numpy as np
 
 from opentrn.errors import DTypeError, LaunchError
 from opentrn.nki.arrays import ShapeDtype, kind_of, stand_in
-from opentrn.nki.values import Values, values_for
+from opentrn.nki.values import ORDINARY, Values, values_for
 from opentrn.numerics.dtypes import DTYPES, dtype
 
 __all__ = ["fresh", "parse_inputs"]
@@ -32,7 +32,7 @@ _EXAMPLE = "x=bfloat16[128,512] idx=int32[128]{0:4096} scale=2.0"
 
 
 # -------------------------------------------------------------------- values
-def fresh(arguments: Any, how: Values = Values()) -> Any:
+def fresh(arguments: Any, how: Values = ORDINARY) -> Any:
     """`arguments` with arrays copied and each `ShapeDtype` replaced by an array; tuples, lists and dicts are rebuilt.
 
     Integers are made to index any dimension of any of the arrays (those of size 1 apart), unless `how` is a range.

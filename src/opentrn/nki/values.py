@@ -13,7 +13,7 @@ from opentrn.errors import LaunchError
 from opentrn.numerics.dtypes import DType
 from opentrn.numerics.mx import pack
 
-__all__ = ["KINDS", "Values", "values_for"]
+__all__ = ["KINDS", "ORDINARY", "Values", "values_for"]
 
 KINDS = ("normal", "special", "zeros", "ones")
 """How values can be made, beside a range ``low:high`` (high excluded)."""
@@ -54,7 +54,10 @@ class Values:
             return None
 
 
-def values_for(shape: tuple[int, ...], kind: DType, how: Values = Values(), key: tuple[int, ...] = ()) -> np.ndarray:
+ORDINARY = Values()
+
+
+def values_for(shape: tuple[int, ...], kind: DType, how: Values = ORDINARY, key: tuple[int, ...] = ()) -> np.ndarray:
     """An array in the carrier of `kind`; the same for the same seed, `key` (which argument it is) and shape.
 
     ``normal``: standard normal floats, integers from 0 to `how.below`, distinct where there are enough of them.
