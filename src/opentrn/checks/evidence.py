@@ -31,6 +31,15 @@ class Source:
         """The file's lines, the first at index 0."""
         return self.text.splitlines()
 
+    @property
+    def files(self) -> list[str]:
+        """The file alone."""
+        return [self.path]
+
+    def covers(self, file: str, first: int, last: int) -> bool:
+        """Source checks see every line of the file."""
+        return file == self.path
+
 
 def read_source(path: str | Path) -> Source:
     """The file at `path`. Raises FileError where there is none, or where it is no Python."""
@@ -59,7 +68,8 @@ class Evidence:
     `faults` are the memory faults that were met, in program order; `failures` is what ended the kernel early; `notices`
     are the warnings that were shown on the way.
     `traces` are the programs of the cores, as far as they came. `results` is what the kernel gave back; `again` runs it
-    once more on the same arguments with other launch options (`nki.launch.launch`) and gives the launch's report.
+    once more on the same arguments with other launch options (`nki.launch.launch`) and gives the launch's report;
+    `arguments` tells them as text.
     """
 
     kernel: str
@@ -72,6 +82,7 @@ class Evidence:
     notices: Sequence[Notice] = ()
     results: Any = None
     again: Callable[..., Any] | None = None
+    arguments: str = ""
 
     @cached_property
     def timeline(self) -> Timeline | None:
@@ -82,6 +93,24 @@ class Evidence:
             return simulate(self.traces, self.chip)
         except MachineError:
             return None
+
+    @cached_property
+    def visited(self) -> dict[str, set[int]]:
+        """The lines that recorded instructions, by file; the kernel's own file is always there, with its first line."""
+        found = {self.site.file: {self.site.line}}
+        for trace in self.traces:
+            for code, line in trace.places:
+                found.setdefault(code.co_filename, set()).add(line)
+        return found
+
+    @property
+    def files(self) -> list[str]:
+        """The files that recorded instructions, the kernel's own first."""
+        return list(self.visited)
+
+    def covers(self, file: str, first: int, last: int) -> bool:
+        """Every run check had the opportunity to find something at these lines: the kernel ended, and came by there."""
+        return not self.failures and any(first <= line <= last for line in self.visited.get(file, ()))
 
     @property
     def site(self) -> Site:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import Any
 
 from opentrn.checks.all import CHECKS
+from opentrn.checks.evidence import Evidence, Source
 from opentrn.checks.finding import SEVERITIES, Finding
-from opentrn.checks.suppressions import suppressed
+from opentrn.checks.found.suppressions import unused
+from opentrn.checks.names import near
+from opentrn.checks.suppressions import Suppression, suppressions_of
 from opentrn.errors import LaunchError
 
-__all__ = ["Choice", "look"]
+__all__ = ["Choice", "Looked", "examine", "look", "merged"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,9 @@ class Choice:
 
     def __post_init__(self) -> None:
         for name in (*self.only, *self.ignore, *self.severity):
-            _known(name)
+            hint = near(name)
+            if hint is not None:
+                raise LaunchError(f"no check is called {name!r}", hint=hint)
         for each in self.severity.values():
             if each not in SEVERITIES:
                 raise LaunchError("severity", got=each, expected=", ".join(SEVERITIES))
@@ -38,6 +42,16 @@ class Choice:
         """The check runs."""
         return check not in self.ignore and (
             not self.only or any(name.partition(".")[0] == check for name in self.only)
+        )
+
+    def keeps(self, name: str) -> bool:
+        """Nothing that `name`, a check or a label, stands for is left out."""
+        named = (name, name.partition(".")[0])
+        left_out = any(f"{each}.".startswith(f"{name}.") for each in self.ignore)
+        return (
+            not left_out
+            and not any(each in self.ignore for each in named)
+            and (not self.only or any(each in self.only for each in named))
         )
 
     def judged(self, finding: Finding) -> Finding | None:
@@ -49,23 +63,31 @@ class Choice:
         return finding if chosen == finding.severity else replace(finding, severity=chosen)
 
 
-def _known(name: str) -> None:
-    check, _, label = name.partition(".")
-    labels = CHECKS[check].rules if check in CHECKS else {}
-    if check in CHECKS and (not label or label in labels or check == "rules"):
-        return
-    names = [*CHECKS, *(f"{c}.{r}" for c, each in CHECKS.items() for r in each.rules)]
-    near = get_close_matches(name, names, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"the checks are {', '.join(CHECKS)}"
-    raise LaunchError(f"no check is called {name!r}", hint=hint)
+@dataclass(frozen=True)
+class Looked:
+    """What the wanted checks found in one subject.
+
+    `suppressed` are the findings that comments of the source suppress, each with the comment's reason. `used` are the
+    (comment, name) pairs that did so, `idle` those that had the opportunity and did not, with what was looked at.
+    """
+
+    findings: tuple[Finding, ...]
+    suppressed: tuple[tuple[Finding, str], ...]
+    used: frozenset[tuple[Suppression, str]]
+    idle: frozenset[tuple[Suppression, str, str]]
 
 
-def look(over: str, subject: Any, choice: Choice = Choice(), files: Iterable[str] = ()) -> list[Finding]:
+def look(over: str, subject: Evidence | Source, choice: Choice = Choice(), files: Iterable[str] = ()) -> list[Finding]:
     """What the wanted checks find in `subject`, an `Evidence` (over "run") or a `Source` (over "source").
 
-    The worst first, then by file and line; suppressed ones left out. `files` are those whose suppressions count, beside
-    the files that findings name.
+    The worst first, then by file and line; suppressed ones left out, suppressions without use among them. `files` are
+    those whose suppressions count, beside the files that findings name.
     """
+    return list(merged([examine(over, subject, choice, files)], choice).findings)
+
+
+def examine(over: str, subject: Evidence | Source, choice: Choice = Choice(), files: Iterable[str] = ()) -> Looked:
+    """`look` with what was suppressed; unused suppressions come from `merged`, which sees all subjects."""
     found = [
         judged
         for check in CHECKS.values()
@@ -73,16 +95,59 @@ def look(over: str, subject: Any, choice: Choice = Choice(), files: Iterable[str
         for finding in check.looks[over](subject)
         if (judged := choice.judged(finding)) is not None
     ]
-    return sorted(suppressed(_once(found), over, files), key=_order)
+    named = dict.fromkeys([*files, *subject.files, *(finding.file for finding in found if finding.file)])
+    comments = [comment for file in named for comment in suppressions_of(file)]
+    findings, suppressed, used = [], [], set()
+    for finding in found:
+        hits = [(comment, name) for comment in comments if (name := comment.by(finding))]
+        used.update(hits)
+        if hits and finding.check != "suppressions":
+            suppressed.append((finding, hits[0][0].reason))
+        else:
+            findings.append(finding)
+    idle = {
+        (comment, name, over)
+        for comment in comments
+        if subject.covers(comment.file, comment.first, comment.last)
+        for name in comment.names
+        if choice.keeps(name)
+    }
+    return Looked(tuple(findings), tuple(suppressed), frozenset(used), frozenset(idle))
+
+
+def merged(parts: Sequence[Looked], choice: Choice = Choice()) -> Looked:
+    """What was found in several subjects, each finding once, the worst first, with the suppressions that nothing needed."""
+    used = frozenset().union(*(part.used for part in parts))
+    idle = frozenset().union(*(part.idle for part in parts))
+    found = [finding for part in parts for finding in part.findings]
+    if choice.wants("suppressions"):
+        found += [each for each in map(choice.judged, _unused(used, idle)) if each is not None]
+    suppressed = {_key(finding): (finding, reason) for part in parts for finding, reason in part.suppressed}
+    return Looked(tuple(sorted(_once(found), key=_order)), tuple(suppressed.values()), used, idle)
+
+
+def _unused(used: frozenset[tuple[Suppression, str]], idle: frozenset[tuple[Suppression, str, str]]) -> list[Finding]:
+    """A name is unused where everything that its check looks at was looked at, and nothing was suppressed."""
+    seen: dict[tuple[Suppression, str], set[str]] = {}
+    for comment, name, over in idle:
+        seen.setdefault((comment, name), set()).add(over)
+    return [
+        unused(comment, name)
+        for (comment, name), overs in seen.items()
+        if (comment, name) not in used and near(name) is None and overs >= CHECKS[name.partition(".")[0]].looks.keys()
+    ]
+
+
+def _key(finding: Finding) -> tuple[Any, ...]:
+    return (finding.label, finding.file, finding.line)
 
 
 def _once(findings: Sequence[Finding]) -> list[Finding]:
     """The first of the findings of one label at one line, with their number."""
     first: dict[tuple[Any, ...], Finding] = {}
     for finding in findings:
-        key = (finding.label, finding.file, finding.line)
-        known = first.get(key)
-        first[key] = finding if known is None else replace(known, count=known.count + finding.count)
+        known = first.get(_key(finding))
+        first[_key(finding)] = finding if known is None else replace(known, count=known.count + finding.count)
     return list(first.values())
 
 

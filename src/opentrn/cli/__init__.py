@@ -12,13 +12,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from opentrn.cli import bench, demo, docs, doctor, isa, profile, run, validate
+from opentrn.cli import bench, check, demo, docs, doctor, isa, profile, run, validate
 from opentrn.errors import OpentrnError
 
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
     "run": run,
+    "check": check,
     "profile": profile,
     "validate": validate,
     "demo": demo,

@@ -10,27 +10,16 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from opentrn.cli.run import chip_name, execute
+from opentrn.cli.arguments import chip_name, output, usage
+from opentrn.cli.run import execute
 from opentrn.errors import LaunchError, OpentrnError
 from opentrn.machine.change import ALIASES, parse_changes
 
 __all__ = ["checked", "main"]
-
-
-def _usage(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """`parse` for argparse: what opentrn refuses is a usage error."""
-
-    def parsed(text: str) -> Any:
-        try:
-            return parse(text)
-        except OpentrnError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parsed
 
 
 def _axis(text: str) -> tuple[str, list[Any]]:
@@ -45,16 +34,10 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _output(text: str) -> str:
-    if not Path(text).absolute().parent.is_dir():
-        raise argparse.ArgumentTypeError(f"no such folder: {Path(text).parent}")
-    return text
-
-
 def _columns(text: str) -> str:
     if Path(text).suffix not in (".npz", ".parquet"):
         raise argparse.ArgumentTypeError(f"{text} does not end in .npz or .parquet")
-    return _output(text)
+    return output(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,24 +62,24 @@ def _parser() -> argparse.ArgumentParser:
         "--json", metavar="FILE", nargs="?", const="-", help="the report as JSON; without FILE to the terminal"
     )
     files.add_argument(
-        "--html", metavar="FILE", type=_output, help="timeline, source and summary as one page for a browser"
+        "--html", metavar="FILE", type=output, help="timeline, source and summary as one page for a browser"
     )
-    files.add_argument("--perfetto", metavar="FILE", type=_output, help="the timeline for the Perfetto UI (.pftrace)")
+    files.add_argument("--perfetto", metavar="FILE", type=output, help="the timeline for the Perfetto UI (.pftrace)")
     files.add_argument("--columns", metavar="FILE", type=_columns, help="every event in columns (.npz or .parquet)")
-    files.add_argument("--explorer", metavar="DIR", type=_output, help="Parquet tables of the Neuron Explorer schema")
-    files.add_argument("--plot", metavar="FILE", type=_output, help="with --sweep: latency as .svg, .png or .pdf")
+    files.add_argument("--explorer", metavar="DIR", type=output, help="Parquet tables of the Neuron Explorer schema")
+    files.add_argument("--plot", metavar="FILE", type=output, help="with --sweep: latency as .svg, .png or .pdf")
     more = parser.add_argument_group("questions")
     more.add_argument(
         "--what-if",
         metavar="CHANGES",
-        type=_usage(parse_changes),
+        type=usage(parse_changes),
         help="the same program on another machine: dma=2x,throttle=off; "
         f"names: {', '.join(ALIASES)}, or a dotted one of docs/machine.md",
     )
     more.add_argument(
         "--sweep",
         metavar="NAME=A,B,C",
-        type=_usage(_axis),
+        type=usage(_axis),
         action="append",
         help="vary a keyword argument (may be repeated)",
     )
@@ -122,7 +105,7 @@ def checked(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         parser.error("--plot goes with --sweep")
     if given.json not in (None, "-"):
         try:
-            _output(given.json)
+            output(given.json)
         except argparse.ArgumentTypeError as error:
             parser.error(str(error))
     return given, list(argv[own + 1 :])

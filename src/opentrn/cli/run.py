@@ -13,24 +13,14 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from opentrn.cli.arguments import chip_name
 from opentrn.cli.user_frames import keep_user_frames, skip_to
-from opentrn.errors import MachineError, OpentrnError
+from opentrn.errors import OpentrnError
 from opentrn.install import install
 
-__all__ = ["chip_name", "execute", "main"]
+__all__ = ["execute", "main"]
 
 _TARGET_VARIABLE = "NEURON_PLATFORM_TARGET_OVERRIDE"
-
-
-def chip_name(name: str) -> str:
-    """The chip that `name` is a spelling of; argparse makes a usage error of any other."""
-    # Imported here: this reaches numpy, and most runs name no chip.
-    from opentrn.machine.chip import load_chip
-
-    try:
-        return load_chip(name).name
-    except MachineError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from opentrn.cli import table
+from opentrn.cli.progress import watched
 from opentrn.errors import FileError
 
 __all__ = ["main"]
@@ -47,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
 
     committed = _read(given.check) if given.check else ""  # before the work: a page that is not there ends it at once
     rows = select(given.family, given.target)
-    results = list(_watched(predictions(rows), len(rows)))
+    results = list(watched(predictions(rows), len(rows), "timing"))
     if given.json:
         print(json.dumps({"rows": [_entry(each) for each in results]}, indent=1))
     else:
@@ -71,18 +72,6 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise FileError(f"{path} cannot be read", got=error.strerror, hint=f"opentrn validate --write {path}") from None
-
-
-def _watched(results: Iterable[Any], count: int) -> Iterable[Any]:
-    """`results`, with a bar on a terminal where rich is installed."""
-    if not sys.stderr.isatty():
-        return results
-    try:
-        from rich.console import Console
-        from rich.progress import track
-    except ImportError:
-        return results
-    return track(results, total=count, description="timing", console=Console(stderr=True), transient=True)
 
 
 def _entry(each: Any) -> dict[str, Any]:

@@ -21,10 +21,15 @@ __all__ = ["Kind", "ShapeDtype", "kind_of", "stand_in"]
 
 @dataclass(frozen=True)
 class ShapeDtype:
-    """An array without data: its shape and its dtype, in any spelling that NKI has for it (kept as NKI's name)."""
+    """An array without data: its shape and its dtype, in any spelling that NKI has for it (kept as NKI's name).
+
+    `values` is how values are made where a run needs them (`opentrn.nki.values`): a kind such as ``special``, or a range
+    such as ``0:4096``; by default as the caller of the run says.
+    """
 
     shape: tuple[int, ...]
     dtype: str
+    values: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from opentrn.checks.evidence import Evidence, Notice
 from opentrn.checks.finding import Finding
 from opentrn.checks.look import Choice, look
 from opentrn.errors import Site
+from opentrn.nki import kernel as kernels
+from opentrn.nki.arrays import stand_in
 from opentrn.nki.inputs import fresh
 from opentrn.nki.kernel import Kernel, simulate, start
 from opentrn.nki.launch import Report
+from opentrn.nki.profile import launch_key
+from opentrn.nki.values import ORDINARY, Values
 
-__all__ = ["check", "evidence_of"]
+__all__ = ["check", "checking", "evidence_of"]
 
 
 def check(
@@ -24,30 +29,39 @@ def check(
     only: Sequence[str] = (),
     ignore: Sequence[str] = (),
     severity: Mapping[str, str] | None = None,
+    values: str = "normal",
+    seed: int = 0,
 ) -> Callable[..., list[Finding]]:
     """A callable that runs `kernel` (a kernel, ``kernel[2]`` or a plain function) and gives back a list of `Finding`.
 
-    Arguments are arrays, which stay as they are, or `ShapeDtype`, for which values are made (seeded). `only` and `ignore`
-    choose checks by name or label, `severity` changes how bad their findings are. What the kernel raises is a finding too.
+    Arguments are arrays, which stay as they are, or `ShapeDtype`, for which values are made: `values` is their kind
+    (normal, special, zeros, ones, or a range ``low:high``) and `seed` their seed. `only` and `ignore` choose checks by name
+    or label, `severity` changes how bad their findings are. What the kernel raises is a finding too.
 
-    Raises LaunchError for a check that does not exist or an LNC that the chip does not have.
+    Raises LaunchError for a check or kind of values that does not exist, or an LNC that the chip does not have.
 
     >>> findings = opentrn.check(kernel, target="trn2")(opentrn.ShapeDtype((128, 512), "bfloat16"))
     """
     made = simulate(kernel)
-    choice = Choice(tuple(only), tuple(ignore), severity or {})
+    choice, how = Choice(tuple(only), tuple(ignore), severity or {}), Values(values, seed)
 
     def checked(*args: Any, **kwargs: Any) -> list[Finding]:
-        return look("run", evidence_of(made, args, kwargs, target), choice, [made.func.__code__.co_filename])
+        return look("run", evidence_of(made, args, kwargs, target, how), choice, [made.func.__code__.co_filename])
 
     return checked
 
 
-def evidence_of(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any], target: str | None = None) -> Evidence:
+def evidence_of(
+    kernel: Kernel,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    target: str | None = None,
+    values: Values = ORDINARY,
+) -> Evidence:
     """What a run of `kernel` on copies of its arguments shows, faults and failures included."""
 
     def again(**options: Any) -> Report:
-        given, named = fresh((args, kwargs))
+        given, named = fresh((args, kwargs), values)
         return start(kernel, given, named, {"target": target, "strict": False, "trace": True, "catch": True, **options})
 
     with warnings.catch_warnings(record=True) as shown:
@@ -64,4 +78,49 @@ def evidence_of(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any], t
         [Notice(w.category, str(w.message), Site(w.filename, w.lineno)) for w in shown],
         report.results,
         again,
+        _told(kernel, args, kwargs),
     )
+
+
+@contextmanager
+def checking(watch: Callable[[Evidence], None], target: str | None = None, values: Values = ORDINARY) -> Iterator[None]:
+    """Give `watch` the evidence of each distinct launch (kernel, chip, signature) inside the ``with`` block.
+
+    It comes from a run on copies of the arguments, before the launch itself, which then goes on as it would alone.
+    """
+    seen = set()
+
+    def watched(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any]) -> Report:
+        key = launch_key(kernel, args, kwargs, options)
+        if key not in seen:
+            seen.add(key)
+            watch(evidence_of(kernel, args, kwargs, target or options.get("target"), values))
+        return start(kernel, args, kwargs, options)
+
+    kernels.WATCHERS.append(watched)
+    try:
+        yield
+    finally:
+        kernels.WATCHERS.remove(watched)
+
+
+def _told(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """The arguments of a launch as text: ``x=bfloat16[128,512], scale=2.0``."""
+    try:
+        named = kernel.__signature__.bind(*args, **kwargs).arguments
+    except TypeError:  # the launch says what is wrong with the call
+        return ", ".join([*map(_value, args), *(f"{name}={_value(value)}" for name, value in kwargs.items())])
+    return ", ".join(f"{name}={_value(value)}" for name, value in named.items())
+
+
+def _value(value: Any) -> str:
+    like = stand_in(value)
+    if like is not None:
+        return f"{like.dtype}[{','.join(map(str, like.shape))}]"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    shown = repr(value)
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 3]}..."
+
+
+_LONGEST = 40

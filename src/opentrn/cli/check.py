@@ -1,0 +1,223 @@
+"""run kernels and report everything that would go wrong with them on the chip
+
+Checks the kernels of a file that say in CHECK_INPUTS what to run them on, or for which --inputs is given; with --script
+every distinct launch of a script instead (its own arguments come after --). Arrays need no values: those are made.
+Exit codes: 0 nothing at or above --fail-on, 1 findings, 2 nothing could be checked, or the command line is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from opentrn.checks.finding import SEVERITIES
+from opentrn.cli.arguments import chip_name, output
+from opentrn.cli.progress import watched
+from opentrn.cli.run import execute
+from opentrn.cli.user_frames import skip_to
+from opentrn.errors import OpentrnError
+
+__all__ = ["main"]
+
+
+def _severity(text: str) -> tuple[str, str]:
+    name, equals, severity = text.partition("=")
+    if not equals or severity not in SEVERITIES:
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=SEVERITY, with one of {', '.join(SEVERITIES)}")
+    return name, severity
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _cores(text: str) -> int:
+    if text not in ("1", "2"):
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or 2")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    from opentrn.checks.formats import FORMATS
+
+    first, _, rest = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        prog="opentrn check",
+        usage="opentrn check FILE.py[::KERNEL] [options]\n       opentrn check --script FILE.py [options] [-- ARGUMENTS]",
+        description=f"{first}. {rest}",
+    )
+    parser.add_argument("file", metavar="FILE.py[::KERNEL]", help="the file, and which of its kernels (default: all)")
+    parser.add_argument("--script", action="store_true", help="run the file, and check each distinct launch it makes")
+    parser.add_argument("--shadow", action="store_true", help="take the name nki even where another nki is installed")
+    what = parser.add_argument_group("what to run")
+    what.add_argument(
+        "--inputs",
+        metavar="TEXT",
+        help="such as 'x=bfloat16[128,512] scale=2.0', or module:function that gives back a tuple or a dict",
+    )
+    what.add_argument("--target", metavar="NAME", type=chip_name, help="the chip, such as trn2")
+    what.add_argument("--lnc", metavar="N", type=_cores, help="the number of cores: 1 or 2")
+    what.add_argument(
+        "--values", metavar="KIND", default="normal", help="values made for arrays: normal, special (NaN, infinities, "
+        "denormals, ends of the type), zeros, ones, or a range low:high",
+    )  # fmt: skip
+    what.add_argument("--seed", metavar="N", type=int, default=0, help="the seed of these values")
+    which = parser.add_argument_group("which checks (NAME is a check such as memory, or a rule such as memory.clobber)")
+    which.add_argument("--only", metavar="NAME,...", type=_names, action="extend", default=[], help="these alone")
+    which.add_argument("--ignore", metavar="NAME,...", type=_names, action="extend", default=[], help="all but these")
+    which.add_argument(
+        "--severity", metavar="NAME=SEVERITY", type=_severity, action="append", default=[], help="judge it differently"
+    )
+    how = parser.add_argument_group("the report")
+    how.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
+    how.add_argument("--output", metavar="FILE", type=output, help="write it there (whole, or not at all)")
+    how.add_argument(
+        "--fail-on", choices=SEVERITIES, default="error", help="exit 1 on findings this bad or worse (default: error)"
+    )
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Checks, prints or writes the report, and returns 0, 1 or 2 as the description says."""
+    own = argv.index("--") if "--" in argv else len(argv)
+    parser = _parser()
+    given = parser.parse_args(argv[:own])
+    given.path, _, given.kernel = given.file.partition("::")
+    _refuse(parser, given)
+    try:
+        with _stdout_for(given):
+            outcome, code = _script(given, argv[own + 1 :]) if given.script else _kernels(given)
+    except OpentrnError as error:  # of the file or its inputs: what kernels raise is a finding
+        parser.exit(2, f"opentrn check: {error}\n")
+    _report(given, outcome)
+    return code or int(outcome.fails(given.fail_on))
+
+
+def _refuse(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    """Ends the process with 2 for what can be known to be wrong before anything runs."""
+    if not Path(given.path).is_file():
+        parser.error(f"no such file: {given.path}")
+    if given.script and (given.kernel or given.inputs or given.lnc):
+        parser.error("--script runs what the script launches: leave ::KERNEL, --inputs and --lnc out")
+    from opentrn.checks.look import Choice
+    from opentrn.nki.values import Values
+
+    try:
+        given.choice = Choice(tuple(given.only), tuple(given.ignore), dict(given.severity))
+        given.how = Values(given.values, given.seed)
+    except OpentrnError as error:
+        parser.error(str(error))
+
+
+@contextlib.contextmanager
+def _stdout_for(given: argparse.Namespace) -> Any:
+    """What kernels print must not mix with a report that programs read."""
+    with contextlib.redirect_stdout(sys.stderr) if given.format != "text" else contextlib.nullcontext():
+        yield
+
+
+class _Looks:
+    """What has been looked at so far, with one choice of checks."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        from opentrn.checks.evidence import read_source
+        from opentrn.checks.look import examine
+
+        self.path, self.choice = str(Path(given.path).resolve()), given.choice
+        self.parts = [examine("source", read_source(self.path), self.choice)]
+        self.subjects: list[Any] = []
+
+    def add(self, evidence: Any) -> None:
+        """Look at a run."""
+        from opentrn.checks.look import examine
+        from opentrn.checks.outcome import subject_of
+
+        self.parts.append(examine("run", evidence, self.choice))
+        self.subjects.append(subject_of(evidence))
+
+    def outcome(self, not_run: Sequence[tuple[str, str]] = ()) -> Any:
+        """All of it."""
+        from opentrn.checks.outcome import outcome_of
+
+        return outcome_of(self.parts, self.choice, self.subjects, not_run, [self.path])
+
+
+def _kernels(given: argparse.Namespace) -> tuple[Any, int]:
+    """The outcome of every kernel that was asked for, and 2 where none could be run."""
+    from opentrn.cli.kernels import launches_of
+    from opentrn.nki.check import evidence_of
+
+    looks = _Looks(given)
+    launches = launches_of(_module(given), given.kernel or None, given.inputs, given.lnc)
+    runs = [(launch.kernel, launch.inputs) for launch in launches if launch.inputs is not None]
+    for kernel, inputs in watched(runs, len(runs), "checking"):
+        looks.add(evidence_of(kernel, inputs.args, inputs.kwargs, given.target or inputs.target, given.how))
+    why = "no inputs (--inputs, or CHECK_INPUTS in the file)"
+    not_run = [(launch.name, why) for launch in launches if launch.inputs is None]
+    return looks.outcome(not_run), 0 if runs else 2
+
+
+def _module(given: argparse.Namespace) -> ModuleType:
+    """The imported file; one that cannot be imported ends the process with 2 and its traceback."""
+    from opentrn.cli.kernels import module_of
+
+    try:
+        return module_of(Path(given.path), given.shadow)
+    except OpentrnError:
+        raise
+    except Exception as error:
+        skip_to(str(Path(given.path).resolve()), error)
+        traceback.print_exception(error)
+        print(f"opentrn check: {given.path} cannot be imported, so nothing was checked", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _script(given: argparse.Namespace, arguments: Sequence[str]) -> tuple[Any, int]:
+    """The outcome of every distinct launch; 1 where the script failed, 2 where it launched nothing."""
+    from opentrn.nki.check import checking
+
+    looks = _Looks(given)
+    with checking(looks.add, given.target, given.how):
+        try:
+            code = execute(given.path, arguments, target=given.target, shadow=given.shadow)
+        except SystemExit as leaving:
+            code = leaving.code
+    if not looks.subjects:
+        print(f"opentrn check: {given.path} launched no kernel", file=sys.stderr)
+    return looks.outcome(), int(bool(code)) if looks.subjects else 2
+
+
+def _report(given: argparse.Namespace, outcome: Any) -> None:
+    from opentrn.checks.formats import pieces, render, summary
+
+    if given.output:
+        from opentrn.profile.files import whole
+
+        with whole(given.output) as part:
+            part.write_text(render(outcome, given.format), encoding="utf-8")
+        print(f"{summary(outcome)}\nwrote {given.output}", file=sys.stderr)
+    elif given.format == "text" and sys.stdout.isatty():
+        _coloured(pieces(outcome))
+    else:
+        sys.stdout.write(render(outcome, given.format))
+
+
+_STYLES = {"error": "bold red", "warning": "bold yellow", "advice": "bold cyan", "place": "bold", "quiet": "dim"}
+
+
+def _coloured(parts: Any) -> None:
+    """The text in colour where rich is installed."""
+    try:
+        from rich.console import Console
+        from rich.text import Text
+    except ImportError:
+        sys.stdout.write("".join(piece for piece, _ in parts))
+        return
+    made = Text.assemble(*((piece, _STYLES.get(style, "")) for piece, style in parts))
+    Console(highlight=False).print(made, end="", soft_wrap=True)
