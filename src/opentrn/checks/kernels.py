@@ -45,6 +45,11 @@ class KernelCode:
         paths = self.aliases.values()
         return any(p.startswith(LEGACY) for p in paths) and not any(p.split(".")[0] == "nki" for p in paths)
 
+    def reached(self, function: ast.AST) -> list[Function]:
+        """A function and the functions of the file that it calls, directly or not."""
+        functions = [node for node in nodes(self.source.tree) if isinstance(node, Function)]
+        return _reached([f for f in functions if f is function], functions, self.classes)
+
     def path(self, node: ast.AST) -> str:
         """What an expression such as ``nl.load`` stands for, as a dotted path; "" for anything else."""
         return dotted(node, self.aliases)
