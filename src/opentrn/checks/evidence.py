@@ -20,11 +20,12 @@ __all__ = ["Evidence", "Notice", "Source", "read_source"]
 
 @dataclass(frozen=True)
 class Source:
-    """A Python file and its syntax tree."""
+    """A Python file and its syntax tree. `nki` are the versions of NKI it is meant for, such as ``>= 0.3`` ("": today's)."""
 
     path: str
     text: str
     tree: ast.Module
+    nki: str = ""
 
     @cached_property
     def lines(self) -> list[str]:
@@ -41,11 +42,11 @@ class Source:
         return file == self.path
 
 
-def read_source(path: str | Path) -> Source:
-    """The file at `path`. Raises FileError where there is none, or where it is no Python."""
+def read_source(path: str | Path, nki: str = "") -> Source:
+    """The file at `path`, meant for these versions of NKI. Raises FileError where there is none, or where it is no Python."""
     try:
         text = Path(path).read_text(encoding="utf-8")
-        return Source(str(path), text, ast.parse(text, filename=str(path)))
+        return Source(str(path), text, ast.parse(text, filename=str(path)), nki)
     except OSError as error:
         raise FileError(f"cannot read {path}", got=error.strerror) from None
     except (SyntaxError, ValueError) as error:

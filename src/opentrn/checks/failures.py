@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 
 from opentrn.checks.check import Check
@@ -18,11 +19,13 @@ from opentrn.errors import (
     NkiValidationError,
     OpentrnError,
     RuleError,
+    Site,
     UnsupportedError,
     ViewError,
 )
+from opentrn.program.site import is_own, site_of
 
-__all__ = ["label_of", "met"]
+__all__ = ["label_of", "met", "raised_at"]
 
 LABELS: dict[tuple[type[BaseException], str | None], tuple[str, str]] = {
     (MemoryFault, "uninitialised"): ("memory", "uninitialised"),
@@ -61,4 +64,25 @@ def met(evidence: Evidence, check: Check) -> Iterator[Finding]:
     for error in (*evidence.faults, *evidence.failures):
         name, label = label_of(error)
         if name == check.name and isinstance(error, OpentrnError):
-            yield check.finding(label, text_of(error), error.site or evidence.site, hint=error.hint)
+            yield check.finding(label, text_of(error), error.site or raised_at(error) or evidence.site, hint=error.hint)
+        elif name == check.name:
+            yield check.finding(label, _raised(error), raised_at(error) or evidence.site, hint=_CURES.get(type(error)))
+
+
+_CURES = {
+    AssertionError: "the kernel's own assertion: call it with arguments that it accepts",
+    RecursionError: "calls are inlined when the kernel is compiled: end the recursion by a compile-time condition",
+    ModuleNotFoundError: "import it outside of the kernel, or install it",
+}
+
+
+def _raised(error: BaseException) -> str:
+    """The exception as Python shows it, on one line."""
+    return " ".join(traceback.format_exception_only(error)[-1].split())
+
+
+def raised_at(error: BaseException) -> Site | None:
+    """The innermost line of the user's that an exception passed on its way; None where there is none."""
+    frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    users = [(f.f_code, line) for f, line in frames if not is_own(f.f_code.co_filename)]
+    return site_of(users[-1]) if users else None
