@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from opentrn.checks.evidence import Evidence, Notice
 from opentrn.checks.finding import Finding
 from opentrn.checks.look import Choice, look
 from opentrn.errors import Site
+from opentrn.execute.scrutiny import Otherwise
+from opentrn.isa.latitudes import Line
+from opentrn.nki.arrays import kind_of
 from opentrn.nki.inputs import fresh
 from opentrn.nki.kernel import Kernel, simulate, start
 from opentrn.nki.launch import Report
@@ -27,12 +32,14 @@ def check(
     severity: Mapping[str, str] | None = None,
     values: str = "normal",
     seed: int = 0,
+    rerun: bool = False,
 ) -> Callable[..., list[Finding]]:
     """A callable that runs `kernel` (a kernel, ``kernel[2]`` or a plain function) and gives back a list of `Finding`.
 
     Arguments are arrays, which stay as they are, or `ShapeDtype`, for which values are made: `values` is their kind
     (normal, special, zeros, ones, or a range ``low:high``) and `seed` their seed. `only` and `ignore` choose checks by name
-    or label, `severity` changes how bad their findings are. What the kernel raises is a finding too.
+    or label, `severity` changes how bad their findings are. With `rerun` the kernel runs again for each choice that public
+    sources leave open (`docs/differs.md`) and that can matter to it. What the kernel raises is a finding too.
 
     Raises LaunchError for a check or kind of values that does not exist, or an LNC that the chip does not have.
 
@@ -42,7 +49,8 @@ def check(
     choice, how = Choice(tuple(only), tuple(ignore), severity or {}), Values(values, seed)
 
     def checked(*args: Any, **kwargs: Any) -> list[Finding]:
-        return look("run", evidence_of(made, args, kwargs, target, how), choice, [made.func.__code__.co_filename])
+        evidence = evidence_of(made, args, kwargs, target, how, watch=choice.wants("hardware"), rerun=rerun)
+        return look("run", evidence, choice, [made.func.__code__.co_filename])
 
     return checked
 
@@ -53,8 +61,11 @@ def evidence_of(
     kwargs: dict[str, Any],
     target: str | None = None,
     values: Values = ORDINARY,
+    *,
+    watch: bool = True,
+    rerun: bool = False,
 ) -> Evidence:
-    """What a run of `kernel` on copies of its arguments shows, faults and failures included."""
+    """What a run of `kernel` on copies of its arguments shows, faults and failures included; see `Evidence`."""
 
     def again(**options: Any) -> Report:
         given, named = fresh((args, kwargs), values)
@@ -62,7 +73,14 @@ def evidence_of(
 
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("default")
-        report = again()
+        report = again(watch=watch)
+
+    def otherwise(name: str, lines: frozenset[Line]) -> list[np.ndarray] | None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            other = again(other=Otherwise(name, lines), trace=False)
+        return None if other.failures else _outputs(other)
+
     return Evidence(
         kernel.__name__,
         kernel.func,
@@ -74,4 +92,23 @@ def evidence_of(
         [Notice(w.category, str(w.message), Site(w.filename, w.lineno)) for w in shown],
         report.results,
         again,
+        report.sights,
+        _outputs(report),
+        otherwise,
+        rerun,
     )
+
+
+def _outputs(report: Report) -> list[np.ndarray]:
+    """The arrays that a launch gave back or stored into, each once, as numpy."""
+    found = {id(value): value for value in (*_leaves(report.results), *report.stored)}
+    kinds = ((value, kind_of(value)) for value in found.values())
+    return [kind.to_numpy(value) for value, kind in kinds if kind is not None]
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, (tuple, list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(item)
+    else:
+        yield value

@@ -18,8 +18,10 @@ from opentrn.execute import access
 from opentrn.execute.block import wrap_block
 from opentrn.execute.core import Core, Mode
 from opentrn.execute.lockstep import Lockstep
+from opentrn.execute.scrutiny import Otherwise
 from opentrn.execute.tile import sentinel
 from opentrn.isa.enums import MemoryRegion
+from opentrn.isa.latitudes import Sight
 from opentrn.machine.chip import Chip, load_chip
 from opentrn.nki import settings
 from opentrn.nki.arrays import Kind, ShapeDtype, kind_of, stand_in
@@ -46,7 +48,8 @@ class Report:
     `instructions` counts by instruction name and `engines` by engine name (both cores together), `steps` by checked
     signature; `memory` holds, for each core, the map of SBUF and PSUM; `warnings` are the faults that ``strict=False``
     let pass; `traces` is the recorded program of each core, None unless it was asked for. `failures` is what ended the
-    launch, where it was asked to catch that (the rest is then as far as the kernel came).
+    launch, where it was asked to catch that (the rest is then as far as the kernel came). `stored` are the caller's arrays
+    that were stored into; `sights` is what a watched launch noticed (`Mode.watch`).
     """
 
     results: Any
@@ -59,6 +62,8 @@ class Report:
     warnings: list[OpentrnError] = field(default_factory=list)
     traces: list[Trace] | None = None
     failures: list[Exception] = field(default_factory=list)
+    stored: list[Any] = field(default_factory=list)
+    sights: list[Sight] = field(default_factory=list)
 
     @property
     def instruction_count(self) -> int:
@@ -222,6 +227,8 @@ class _Launch:
             [w for c in self.cores for w in c.warnings],
             [c.trace() for c in self.cores] if self.mode.trace else None,
             failures,
+            [a.original for a in self.arguments.values() if a.stored],
+            [sight for core in self.cores for sight in core.sights.seen.values()],
         )
 
     def _write_back(self) -> None:
@@ -396,12 +403,15 @@ def launch(
     data: bool = True,
     trace: bool = False,
     catch: bool = False,
+    watch: bool = False,
+    other: Otherwise | None = None,
 ) -> Report:
     """Run ``function(*args, **kwargs)`` as a kernel on `lnc` cores of the target chip.
 
     With ``data=False`` it is recorded with shapes alone: arrays and `ShapeDtype` serve as arguments alike, no tensor has
     memory, results are `ShapeDtype`, and whatever needs a value raises UnsupportedError. `trace` asks for `Report.traces`;
-    `catch` puts what the kernel raises into `Report.failures`.
+    `catch` puts what the kernel raises into `Report.failures`; `watch` notes what the chip may treat otherwise, and `other`
+    is such a choice taken the other way (`Mode`).
     """
     options = settings.read(target, default_target)
     chip = load_chip(options.target)
@@ -420,4 +430,5 @@ def launch(
             expected=f"{lnc}",
             hint="launch with kernel[LNC] that matches the variable",
         )
-    return _Launch(function, name, lnc, options, Mode(strict, data, trace, options.wide, catch)).run(args, kwargs)
+    mode = Mode(strict, data, trace, options.wide, catch, watch, other)
+    return _Launch(function, name, lnc, options, mode).run(args, kwargs)
