@@ -12,6 +12,7 @@ __all__ = [
     "CapacityError",
     "DTypeError",
     "FileError",
+    "HardwareWarning",
     "InstallError",
     "KernelError",
     "LaunchError",
@@ -119,3 +120,7 @@ class MemoryFault(OpentrnError, RuntimeError):
 
 class KernelError(OpentrnError, RuntimeError):
     """The kernel did something no program may (`kind`: bounds of a run-time index, meeting of cores that never meet)."""
+
+
+class HardwareWarning(UserWarning):
+    """Something runs here that AWS documents as not working on the device."""

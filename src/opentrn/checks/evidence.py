@@ -9,7 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from opentrn.errors import FileError, MachineError, OpentrnError, Site
+from opentrn.isa.latitudes import Line, Sight
 from opentrn.program.site import site_of
 from opentrn.program.trace import Trace
 from opentrn.timing.simulate import simulate
@@ -67,10 +70,12 @@ class Evidence:
     """One run of a kernel with memory faults collected, and what was recorded of it.
 
     `faults` are the memory faults that were met, in program order; `failures` is what ended the kernel early; `notices`
-    are the warnings that were shown on the way.
+    are the warnings that were shown on the way, `sights` the values for which a choice of ours matters (`isa.latitudes`).
     `traces` are the programs of the cores, as far as they came. `results` is what the kernel gave back; `again` runs it
     once more on the same arguments with other launch options (`nki.launch.launch`) and gives the launch's report;
-    `arguments` tells them as text.
+    `arguments` tells them as text. `outputs` are the arrays that it gave back or stored into; `otherwise` gives those of
+    one more run with a choice taken the other way at some lines, or None where that run fails. `rerun` asks for every such
+    run, not only for those that the run itself calls for.
     """
 
     kernel: str
@@ -84,6 +89,10 @@ class Evidence:
     results: Any = None
     again: Callable[..., Any] | None = None
     arguments: str = ""
+    sights: Sequence[Sight] = ()
+    outputs: Sequence[np.ndarray] = ()
+    otherwise: Callable[[str, frozenset[Line]], Sequence[np.ndarray] | None] | None = None
+    rerun: bool = False
 
     @cached_property
     def timeline(self) -> Timeline | None:

@@ -14,8 +14,10 @@ from opentrn.execute import access
 from opentrn.execute.block import new_block
 from opentrn.execute.clobber import Neighbours
 from opentrn.execute.lockstep import Lockstep
+from opentrn.execute.scrutiny import Otherwise, Sights, next_concern
 from opentrn.execute.tile import Tile
 from opentrn.isa.enums import MemoryRegion, engine
+from opentrn.isa.spec import Use
 from opentrn.numerics.dtypes import DType
 from opentrn.program import native
 from opentrn.program.allocate import MemoryMap, allocate, spread
@@ -42,7 +44,8 @@ class Mode:
 
     `strict`: memory faults raise, instead of being collected. `data`: tensors have values; without, shapes alone are
     recorded and no memory is allocated. `trace`: keep the recorded program (`Trace`) for timing. `wide`: low-precision
-    floats are kept as float32 (`NKI_PRECISE_FP=0`). `catch`: what the kernel raises becomes part of the report.
+    floats are kept as float32 (`NKI_PRECISE_FP=0`). `catch`: what the kernel raises becomes part of the report. `watch`:
+    note values that the chip may treat otherwise (`Report.sights`). `other`: compute with another admissible choice.
     """
 
     strict: bool = True
@@ -50,6 +53,8 @@ class Mode:
     trace: bool = False
     wide: bool = False
     catch: bool = False
+    watch: bool = False
+    other: Otherwise | None = None
 
 
 class Core:
@@ -75,6 +80,8 @@ class Core:
         self.accumulators: dict[engine, np.ndarray] = {}
         self.generators: dict[engine, Any] = {}
         self.warnings: list[OpentrnError] = []
+        self.sights = Sights()
+        self._scrutiny = mode.other or (self.sights if mode.watch else None)
         self.maps: dict[MemoryRegion, MemoryMap] = {}
         self.meetings: Counter[Any] = Counter()
         self.shared_count = 0
@@ -254,22 +261,47 @@ class Core:
         self._run_part(batch, done, len(batch))
 
     def _run_part(self, batch: list[Record], done: int, end: int) -> None:
-        core = native.core()
         while done < end:
-            if core is not None and self.stochastic is None:
-                done = core.run(batch, done, end)
-                if done >= end:
-                    return
-            with np.errstate(all="ignore"):  # the engines make inf and nan without a word
-                self._execute(batch[done])
+            stop = next_concern(self._scrutiny, batch, done, end)
+            while done < stop:
+                done = self._advance(batch, done, stop)
+            if stop < end:
+                self._scrutinise(batch, stop)
+                done = stop + 1
+
+    def _advance(self, batch: list[Record], done: int, end: int) -> int:
+        """Execute at least one record, natively as far as that goes; gives back how far."""
+        core = native.core()
+        if core is not None and self.stochastic is None:
+            done = core.run(batch, done, end)
+        if done < end:
+            self._execute(batch[done])
             done += 1
+        return done
+
+    def _scrutinise(self, batch: list[Record], number: int) -> None:
+        record, scrutiny = batch[number], self._scrutiny
+        assert scrutiny is not None
+        alone = scrutiny is self.mode.other  # the compiled core knows no other choices
+
+        def execute() -> None:
+            if alone:
+                self._execute(record)
+            else:
+                self._advance(batch, number, number + 1)
+
+        with np.errstate(all="ignore"):
+            scrutiny.run(record, lambda: self._use(record), execute)
+
+    def _use(self, record: Record) -> Use:
+        step, operands, _ = record
+        return step.use(tuple(Tile(v, n, self, step.engine) for v, n in zip(operands, step.names, strict=True)), self)
 
     def _execute(self, record: Record) -> None:
-        step, operands, place = record
-        tiles = tuple(Tile(v, n, self, step.engine) for v, n in zip(operands, step.names, strict=True))
-        run = step.instruction.run
+        run = record[0].instruction.run
         assert run is not None
-        self._guard(step, place, lambda: run(step.use(tiles, self)))
+        with np.errstate(all="ignore"):  # the engines make inf and nan without a word
+            self._guard(record[0], record[2], lambda: run(self._use(record)))
 
     def _guard(self, step: Step, place: Any, action: Any) -> None:
         """Run `action`; an error that it raises or notes gets the instruction's name and source line."""

@@ -14,6 +14,7 @@ import numpy as np
 from opentrn.errors import KernelError, ViewError
 from opentrn.execute import access
 from opentrn.isa.enums import engine
+from opentrn.numerics.latitude import taken
 from opentrn.program.view import View
 
 __all__ = ["Addresses", "addresses"]
@@ -46,8 +47,9 @@ class Addresses:
     def scatter(self, values: np.ndarray, where: np.ndarray | None = None) -> None:
         """Write the legal elements; a later duplicate index wins."""
         chosen = self.valid if where is None else self.valid & where.reshape(self.valid.shape)
-        targets = self.index[chosen]
-        self._flat()[targets] = values.reshape(self.valid.shape)[chosen]
+        order = slice(None, None, -1 if taken("duplicates") else 1)
+        targets = self.index[chosen][order]
+        self._flat()[targets] = values.reshape(self.valid.shape)[chosen][order]
         if self.view.block.state != 2:
             self._shadow()[targets] = 1
             self.view.block.state = 2 if bool(self.view.block.shadow.all()) else 1

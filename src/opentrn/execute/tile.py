@@ -16,6 +16,7 @@ from opentrn.execute.indirect import Addresses, addresses
 from opentrn.isa.enums import engine
 from opentrn.numerics.casts import convert, from_f32, to_f32
 from opentrn.numerics.dtypes import DTYPES, DType
+from opentrn.numerics.latitude import taken
 from opentrn.program.view import View
 
 __all__ = ["Tile", "sentinel"]
@@ -170,6 +171,8 @@ class Tile:
 
 def sentinel(kind: DType) -> Any:
     """The value that stands in unwritten memory of this dtype."""
+    if taken("sentinel"):
+        return kind.carrier.type(0)
     return kind.carrier.type(float("nan") if kind.is_float and kind.name != "float8_e8m0fnu" else 4)
 
 

@@ -12,10 +12,12 @@ from opentrn.isa.accumulators import accumulate
 from opentrn.isa.costs import cycles_ns, in_psum, scalar_cost, scalar_tensors, tiers_of
 from opentrn.isa.meanings import value
 from opentrn.isa.spec import Cost, Use
+from opentrn.numerics.activations import Activation
 from opentrn.numerics.casts import to_f32
 from opentrn.numerics.dtypes import DType
+from opentrn.numerics.latitude import ordinary, taken
 
-__all__ = ["DIFFERS", "activation_cost", "applied", "scaled", "table_of", "write_with_sum"]
+__all__ = ["DIFFERS", "activation_cost", "applied", "invalid", "limited", "scaled", "table_of", "write_with_sum"]
 
 TABLE_FROM = 1 << 14
 """Elements from which a table of all 16-bit inputs pays."""
@@ -39,10 +41,27 @@ def applied(use: Use) -> np.ndarray:
     Large 16-bit tiles with constant scale and bias look the 65,536 possible results up in a table of the same function.
     """
     constants = isinstance(use.scale, (int, float)) and isinstance(use.bias, (int, float, type(None)))
-    if not (constants and use.data.held.itemsize == 2 and use.data.elements * use.data.partitions >= TABLE_FROM):
-        return use.op.f(scaled(use))
+    if not (
+        constants
+        and ordinary()
+        and use.data.held.itemsize == 2
+        and use.data.elements * use.data.partitions >= TABLE_FROM
+    ):
+        return use.op.f(limited(use.op, scaled(use)))
     table = _table(use.op, use.data.held, _bits(use.scale), _bits(0.0 if use.bias is None else use.bias))
     return table[use.data.raw().view(np.uint16)]
+
+
+def invalid(op: Activation, data: np.ndarray) -> np.ndarray:
+    """Where float32 `data` is outside the documented range of `op` (NaN is nowhere)."""
+    inside = np.abs(data) if op.name == "reciprocal" else data
+    low, high = np.float32(op.valid[0]), np.float32(op.valid[1])
+    return (inside < low) | (inside > high)
+
+
+def limited(op: Activation, data: np.ndarray) -> np.ndarray:
+    """`data`; with NaN where `op` is not valid, when that choice is taken."""
+    return np.where(invalid(op, data), np.float32(np.nan), data) if taken("function_range") else data
 
 
 def _bits(number: float) -> bytes:

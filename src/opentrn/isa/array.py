@@ -13,6 +13,7 @@ from opentrn.isa.costs import addressed, cycles_ns, tiers_of
 from opentrn.isa.enums import matmul_perf_mode
 from opentrn.isa.spec import Attribute, Broken, Cost, Tile, Use
 from opentrn.numerics.casts import convert, to_f32
+from opentrn.numerics.latitude import taken
 
 __all__ = ["accumulate_into", "contraction", "in_one_bank", "matmul_cost", "pass_through", "tile_pair", "uses_tiling"]
 
@@ -82,6 +83,8 @@ def accumulate_into(dst: Any, stationary: np.ndarray, moving: np.ndarray, accumu
 
     None decides per element: added to where something was written, written elsewhere.
     """
+    if taken("sum_order"):
+        stationary, moving = stationary[::-1], moving[::-1]
     product, written = stationary.T @ moving, _written(dst)
     if accumulate is False or (accumulate is None and not written.any()):
         dst.store(product)

@@ -10,6 +10,7 @@ from opentrn.isa.rules import integers_only
 from opentrn.isa.spec import Broken, Use
 from opentrn.numerics import alu
 from opentrn.numerics.alu import AluOp
+from opentrn.numerics.latitude import taken
 
 __all__ = [
     "FOLDED",
@@ -102,6 +103,8 @@ def fold(op: AluOp, values: np.ndarray) -> np.ndarray:
     """
     lanes = 16
     rows, count = values.shape
+    if op.name in alu.REORDERED and taken("sum_order"):
+        values = values[:, ::-1]
     start = np.float32(-0.0 if op.name == "add" else alu.identity(op))
     padded = np.full((rows, -(-count // lanes) * lanes), start, np.float32)
     padded[:, :count] = values

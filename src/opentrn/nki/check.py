@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from opentrn.checks.evidence import Evidence, Notice
 from opentrn.checks.finding import Finding
 from opentrn.checks.look import Choice, look
 from opentrn.errors import Site
+from opentrn.execute.scrutiny import Otherwise
+from opentrn.isa.latitudes import Line
 from opentrn.nki import kernel as kernels
-from opentrn.nki.arrays import stand_in
+from opentrn.nki.arrays import kind_of, stand_in
 from opentrn.nki.inputs import fresh
 from opentrn.nki.kernel import Kernel, simulate, start
 from opentrn.nki.launch import Report
@@ -31,12 +35,14 @@ def check(
     severity: Mapping[str, str] | None = None,
     values: str = "normal",
     seed: int = 0,
+    rerun: bool = False,
 ) -> Callable[..., list[Finding]]:
     """A callable that runs `kernel` (a kernel, ``kernel[2]`` or a plain function) and gives back a list of `Finding`.
 
     Arguments are arrays, which stay as they are, or `ShapeDtype`, for which values are made: `values` is their kind
     (normal, special, zeros, ones, or a range ``low:high``) and `seed` their seed. `only` and `ignore` choose checks by name
-    or label, `severity` changes how bad their findings are. What the kernel raises is a finding too.
+    or label, `severity` changes how bad their findings are. With `rerun` the kernel runs again for each choice that public
+    sources leave open (`docs/differs.md`) and that can matter to it. What the kernel raises is a finding too.
 
     Raises LaunchError for a check or kind of values that does not exist, or an LNC that the chip does not have.
 
@@ -46,7 +52,8 @@ def check(
     choice, how = Choice(tuple(only), tuple(ignore), severity or {}), Values(values, seed)
 
     def checked(*args: Any, **kwargs: Any) -> list[Finding]:
-        return look("run", evidence_of(made, args, kwargs, target, how), choice, [made.func.__code__.co_filename])
+        evidence = evidence_of(made, args, kwargs, target, how, watch=choice.wants("hardware"), rerun=rerun)
+        return look("run", evidence, choice, [made.func.__code__.co_filename])
 
     return checked
 
@@ -57,8 +64,11 @@ def evidence_of(
     kwargs: dict[str, Any],
     target: str | None = None,
     values: Values = ORDINARY,
+    *,
+    watch: bool = True,
+    rerun: bool = False,
 ) -> Evidence:
-    """What a run of `kernel` on copies of its arguments shows, faults and failures included."""
+    """What a run of `kernel` on copies of its arguments shows, faults and failures included; see `Evidence`."""
 
     def again(**options: Any) -> Report:
         given, named = fresh((args, kwargs), values)
@@ -66,7 +76,14 @@ def evidence_of(
 
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("default")
-        report = again()
+        report = again(watch=watch)
+
+    def otherwise(name: str, lines: frozenset[Line]) -> list[np.ndarray] | None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            other = again(other=Otherwise(name, lines), trace=False)
+        return None if other.failures else _outputs(other)
+
     return Evidence(
         kernel.__name__,
         kernel.func,
@@ -79,6 +96,10 @@ def evidence_of(
         report.results,
         again,
         _told(kernel, args, kwargs),
+        report.sights,
+        _outputs(report),
+        otherwise,
+        rerun,
     )
 
 
@@ -124,3 +145,18 @@ def _value(value: Any) -> str:
 
 
 _LONGEST = 40
+
+
+def _outputs(report: Report) -> list[np.ndarray]:
+    """The arrays that a launch gave back or stored into, each once, as numpy."""
+    found = {id(value): value for value in (*_leaves(report.results), *report.stored)}
+    kinds = ((value, kind_of(value)) for value in found.values())
+    return [kind.to_numpy(value) for value, kind in kinds if kind is not None]
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, (tuple, list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(item)
+    else:
+        yield value

@@ -18,8 +18,10 @@ from opentrn.execute import access
 from opentrn.execute.block import wrap_block
 from opentrn.execute.core import Core, Mode
 from opentrn.execute.lockstep import Lockstep
+from opentrn.execute.scrutiny import Otherwise
 from opentrn.execute.tile import sentinel
 from opentrn.isa.enums import MemoryRegion
+from opentrn.isa.latitudes import Sight
 from opentrn.machine.chip import Chip, load_chip
 from opentrn.nki import settings
 from opentrn.nki.arrays import Kind, ShapeDtype, kind_of, stand_in
@@ -46,7 +48,8 @@ class Report:
     `instructions` counts by instruction name and `engines` by engine name (both cores together), `steps` by checked
     signature; `memory` holds, for each core, the map of SBUF and PSUM; `warnings` are the faults that ``strict=False``
     let pass; `traces` is the recorded program of each core, None unless it was asked for. `failures` is what ended the
-    launch, where it was asked to catch that (the rest is then as far as the kernel came).
+    launch, where it was asked to catch that (the rest is then as far as the kernel came). `stored` are the caller's arrays
+    that were stored into; `sights` is what a watched launch noticed (`Mode.watch`).
     """
 
     results: Any
@@ -59,6 +62,8 @@ class Report:
     warnings: list[OpentrnError] = field(default_factory=list)
     traces: list[Trace] | None = None
     failures: list[Exception] = field(default_factory=list)
+    stored: list[Any] = field(default_factory=list)
+    sights: list[Sight] = field(default_factory=list)
 
     @property
     def instruction_count(self) -> int:
@@ -200,6 +205,8 @@ class _Launch:
             [w for c in self.cores for w in c.warnings],
             [c.trace() for c in self.cores] if self.mode.trace else None,
             failures,
+            [a.original for a in self.arguments.values() if a.stored],
+            [sight for core in self.cores for sight in core.sights.seen.values()],
         )
 
     def write_back(self) -> None:
@@ -419,12 +426,15 @@ def launch_ranks(
     data: bool = True,
     trace: bool = False,
     catch: bool = False,
+    watch: bool = False,
+    other: Otherwise | None = None,
 ) -> list[Report]:
     """Run ``function(*args, **kwargs)`` for each of `calls` as a rank with `lnc` cores of the target chip, side by side.
 
     With ``data=False`` it is recorded with shapes alone: arrays and `ShapeDtype` serve as arguments alike, no tensor has
     memory, results are `ShapeDtype`, and whatever needs a value raises UnsupportedError. `trace` asks for `Report.traces`;
-    `catch` puts what the kernel raises into `Report.failures`.
+    `catch` puts what the kernel raises into `Report.failures`; `watch` notes what the chip may treat otherwise, and `other`
+    is such a choice taken the other way (`Mode`).
     """
     options = settings.read(target, default_target)
     chip = load_chip(options.target)
@@ -449,7 +459,7 @@ def launch_ranks(
         ACTIVE.recorder = cores[seat].recorder
 
     lockstep = Lockstep(lnc * len(calls), resume, lnc)
-    mode = Mode(strict, data, trace, options.wide, catch)
+    mode = Mode(strict, data, trace, options.wide, catch, watch, other)
     launches = [_Launch(function, name, lockstep, rank, options, mode) for rank in range(len(calls))]
     cores += [core for each in launches for core in each.cores]
     return _run(launches, lockstep, calls)

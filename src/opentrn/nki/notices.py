@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import warnings
 
+from opentrn.errors import HardwareWarning
 from opentrn.program.site import user_frame
 
 __all__ = ["HardwareWarning", "notice"]
-
-
-class HardwareWarning(UserWarning):
-    """Something runs here that AWS documents as not working on the device."""
 
 
 def notice(text: str, category: type[Warning] = HardwareWarning) -> None:

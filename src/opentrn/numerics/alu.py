@@ -12,8 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from opentrn.errors import DTypeError, UnsupportedError
+from opentrn.numerics.latitude import taken
 
-__all__ = ["ALU", "AluOp", "apply", "identity", "reduce"]
+__all__ = ["ALU", "REORDERED", "AluOp", "apply", "identity", "reduce"]
+
+REORDERED = frozenset({"add", "multiply", "average"})
+"""Reductions whose rounding depends on the order, while their value does not."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ def reduce(op: AluOp, a: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
         raise UnsupportedError(f"{op.name} is no reduction operator", hint="one of " + ", ".join(_REDUCERS))
     exact = _is_integer(a) and op.name not in _FLOAT_ONLY
     flat = _reduced_last(_as(a, _common(a, 0, op.kind) if exact else np.dtype(np.float32)), axis)
+    if op.name in REORDERED and taken("sum_order"):
+        flat = flat[..., ::-1]
     with np.errstate(all="ignore"):
         return np.asarray(_REDUCERS[op.name](flat)).astype(flat.dtype, copy=False)
 
@@ -145,14 +151,22 @@ def _abs_extreme(pick: Callable[..., np.ndarray]) -> Callable[[np.ndarray], np.n
     return picked
 
 
+def _maximum() -> np.ufunc:
+    return np.fmax if taken("nan_extremes") else np.maximum
+
+
+def _minimum() -> np.ufunc:
+    return np.fmin if taken("nan_extremes") else np.minimum
+
+
 # maximum and minimum give NaN when either side is NaN: nl.maximum is documented as numpy.maximum's like.
 # abs_max and abs_min return y when magnitudes are equal (nl.abs_max); mod has the sign of the divisor (nl.mod).
 _ARITHMETIC: tuple[tuple[str, int, bool, Callable[[np.ndarray, np.ndarray], np.ndarray]], ...] = (
     ("add", 0, True, np.add),
     ("subtract", 1, True, np.subtract),
     ("multiply", 2, True, np.multiply),
-    ("maximum", 3, True, np.maximum),
-    ("minimum", 4, True, np.minimum),
+    ("maximum", 3, True, lambda a, b: _maximum()(a, b)),
+    ("minimum", 4, True, lambda a, b: _minimum()(a, b)),
     ("equal", 5, False, _flag(np.equal)),
     ("not_equal", 6, False, _flag(np.not_equal)),
     ("greater_equal", 7, False, _flag(np.greater_equal)),
@@ -205,8 +219,8 @@ _REDUCERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "add": lambda a: np.add.reduce(a, -1, dtype=a.dtype),
     "subtract": lambda a: a[..., 0] - np.add.reduce(a[..., 1:], -1, dtype=a.dtype),
     "multiply": lambda a: np.multiply.reduce(a, -1, dtype=a.dtype),
-    "maximum": lambda a: np.maximum.reduce(a, -1),
-    "minimum": lambda a: np.minimum.reduce(a, -1),
+    "maximum": lambda a: _maximum().reduce(a, -1),
+    "minimum": lambda a: _minimum().reduce(a, -1),
     "logical_and": lambda a: np.logical_and.reduce(a, -1),
     "logical_or": lambda a: np.logical_or.reduce(a, -1),
     "logical_xor": lambda a: np.logical_xor.reduce(a, -1),

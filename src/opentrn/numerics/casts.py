@@ -15,6 +15,7 @@ import numpy as np
 
 from opentrn.errors import UnsupportedError
 from opentrn.numerics.dtypes import DType
+from opentrn.numerics.latitude import ordinary, random_bits, taken
 
 __all__ = ["convert", "from_f32", "to_f32"]
 
@@ -35,7 +36,8 @@ def to_f32(a: np.ndarray, dt: DType) -> np.ndarray:
     if dt.kind == "bool":
         return np.asarray(np.not_equal(a, 0), np.float32)
     with np.errstate(invalid="ignore"):
-        return a.astype(np.float32, copy=False)
+        values = a.astype(np.float32, copy=False)
+    return _flushed(values) if taken("denormals") else values
 
 
 def from_f32(x: np.ndarray, dt: DType, *, stochastic: np.random.Generator | None = None) -> np.ndarray:
@@ -52,6 +54,8 @@ def from_f32(x: np.ndarray, dt: DType, *, stochastic: np.random.Generator | None
         return _to_integer(x, dt)
     if dt.kind == "bool":
         return np.not_equal(x, 0).astype(np.uint8)
+    if not ordinary():
+        x, stochastic = _otherwise(x, dt), random_bits() if taken("rounding") else stochastic
     if stochastic is not None and dt.name not in _NEAREST_ONLY:
         x = _stochastic(x, dt, stochastic)
     return _to_float(x, dt)
@@ -66,6 +70,20 @@ def convert(a: np.ndarray, src: DType, dst: DType) -> np.ndarray:
     if src == dst or (src.is_integer and dst.is_integer and src.itemsize == dst.itemsize):
         return a.view(dst.carrier)
     return from_f32(to_f32(a, src), dst)
+
+
+def _otherwise(x: np.ndarray, dt: DType) -> np.ndarray:
+    """`x` before it is rounded to the float type `dt`, as another choice than ours would have it (see `isa.latitudes`)."""
+    if taken("denormals"):
+        return _flushed(x)
+    if taken("fp8_overflow") and dt.itemsize == 1 and dt.name not in _NEAREST_ONLY:
+        return np.where(np.isfinite(x), np.clip(x, np.float32(dt.min), np.float32(dt.max)), x)
+    return x
+
+
+def _flushed(x: np.ndarray) -> np.ndarray:
+    """`x` with zeros of the same sign in place of float32's denormals."""
+    return np.where(np.abs(x) < np.finfo(np.float32).smallest_normal, np.copysign(np.float32(0), x), x)
 
 
 def _refuse_packed(dt: DType) -> None:

@@ -13,6 +13,7 @@ from opentrn.isa import enums
 from opentrn.isa.spec import HBM, SBUF, Attribute, Broken, Cost, Use, instruction, into, of
 from opentrn.isa.transfers import dma_cost, pieces
 from opentrn.numerics.casts import from_f32, to_f32
+from opentrn.numerics.latitude import taken
 
 
 def _scales(value: Any) -> tuple[float, ...] | None:
@@ -109,6 +110,18 @@ def _(use: Use) -> None:
         raise Broken("a scalar run-time index", "a static view, or a vector_offset")
 
 
+def _one_after_another(dst: Any, source: Any, values: np.ndarray) -> np.ndarray:
+    """What a scatter adds; with that choice, for an index that occurs again the sum of its rows, as if added in turn."""
+    if not taken("duplicates") or not by_vector(dst) or by_vector(source):
+        return values
+    where = dst.where()
+    index, valid = where.index.reshape(-1), where.valid.reshape(-1)
+    index = np.where(valid, index, 0)
+    totals = np.zeros(int(index.max()) + 1, np.float32)
+    np.add.at(totals, index, np.where(valid, values, np.float32(0)))
+    return totals[index]
+
+
 @dma_compute.meaning
 def _(use: Use) -> None:
     keep = np.ones(use.dst.size, bool)
@@ -122,7 +135,9 @@ def _(use: Use) -> None:
             values = source.where().gather().reshape(-1)
         else:
             values = source.flat()
-        terms.append(to_f32(values, source.held))
+        terms.append(_one_after_another(use.dst, source, to_f32(values, source.held)))
+    if taken("sum_order"):
+        terms.reverse()
     use.dst.put(from_f32(reduce(np.add, terms), use.dst.held), None if keep.all() else keep)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
-from opentrn.isa.activations import DIFFERS, activation_cost, write_with_sum
+from opentrn.isa.activations import DIFFERS, activation_cost, limited, write_with_sum
 from opentrn.isa.indirection import scatter_places
 from opentrn.isa.meanings import value
 from opentrn.isa.operators import reversed_apply
@@ -122,6 +122,7 @@ def _(use: Use) -> None:
     for op, operand, swap in ((use.op0, use.imm0, use.reverse0), (use.op1, use.imm1, use.reverse1)):
         if op.name != "bypass":
             result = reversed_apply(op, result, value(operand), swap)
+    result = limited(use.op, result)
     result = use.op.f(result, value(use.relu_param)) if use.op.name == "prelu" else use.op.f(result)
     write_with_sum(use, result)
 

@@ -16,6 +16,7 @@ from opentrn.isa.operators import FOLDED, bitvec_needs_integers, fold, is_bitvec
 from opentrn.isa.rules import same_partitions
 from opentrn.isa.spec import Attribute, Broken, Cost, Native, Use, instruction, into, of
 from opentrn.numerics import alu
+from opentrn.numerics.latitude import taken
 
 
 def _axes(value: Any) -> tuple[int, ...]:
@@ -89,7 +90,7 @@ def _(use: Use) -> None:
 @tensor_reduce.meaning
 def _(use: Use) -> None:
     count = reduced(use)
-    if is_bitvec(use.op):
+    if is_bitvec(use.op) or taken("integers"):
         groups = use.data.raw().reshape(-1, count)
         use.dst.put(alu.reduce(use.op, groups, -1).astype(use.dst.held.carrier))
         return

@@ -34,6 +34,7 @@ from opentrn.isa.operators import (
 )
 from opentrn.isa.rules import bits_of, column, same_tile
 from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of, scalar_or
+from opentrn.numerics.latitude import taken
 
 SCALAR_PAIRS = frozenset({("multiply", "add"), ("multiply", None), ("add", None)})
 
@@ -189,7 +190,7 @@ def _(use: Use) -> enums.engine:
 
 @tensor_scalar.meaning
 def _(use: Use) -> None:
-    if is_bitvec(use.op0):
+    if is_bitvec(use.op0) or taken("integers"):
         result: Any = use.data.raw()
         for op, operand, swap in _stages(use):
             result = reversed_apply(op, result, operand_bits(operand, use.data), swap)

@@ -20,6 +20,7 @@ from opentrn.isa.operators import (
 from opentrn.isa.rules import not_both_psum, same_tile
 from opentrn.isa.spec import Broken, Cost, Native, Use, instruction, into, of
 from opentrn.numerics import alu
+from opentrn.numerics.latitude import taken
 
 
 @instruction(
@@ -91,7 +92,8 @@ def _(use: Use) -> enums.engine:
 
 def exact(use: Use) -> bool:
     """True when the operator works on integers as they are."""
-    return is_bitvec(use.op) or (use.engine is enums.engine.gpsimd and gpsimd_integers(use.dst, use.data1, use.data2))
+    whole = use.engine is enums.engine.gpsimd and gpsimd_integers(use.dst, use.data1, use.data2)
+    return is_bitvec(use.op) or whole or taken("integers")
 
 
 @tensor_tensor.meaning
