@@ -70,7 +70,8 @@ class Report:
 class _Argument:
     """One array argument and how to bring what the kernel wrote into it back to the caller.
 
-    `block` and `array` hold its data; None where shapes alone are recorded. `tensors` are its tensors on the cores.
+    `block` and `array` hold its data; None where shapes alone are recorded. `tensors` are its tensors on the cores, `number` tells
+    arguments apart.
     """
 
     original: Any
@@ -81,6 +82,7 @@ class _Argument:
     block: Any = None
     array: np.ndarray | None = None
     tensors: list[Allocation] = field(default_factory=list)
+    number: int = 0
 
     @property
     def stored(self) -> bool:
@@ -157,8 +159,10 @@ class _Launch:
         found = self.arguments.get(id(value))
         if found is None:
             found = self.arguments[id(value)] = make()
+            found.number = len(self.arguments)
         storage = core.allocate(found.shape, found.dtype, MemoryRegion.shared_hbm, block=found.block)
         storage.source = found
+        core.shared[storage.allocation.id] = ("argument", found.number)
         found.tensors.append(storage.allocation)
         return NkiTensor.whole(storage)
 
@@ -419,12 +423,13 @@ def launch_ranks(
     data: bool = True,
     trace: bool = False,
     catch: bool = False,
+    limit: int = 0,
 ) -> list[Report]:
     """Run ``function(*args, **kwargs)`` for each of `calls` as a rank with `lnc` cores of the target chip, side by side.
 
     With ``data=False`` it is recorded with shapes alone: arrays and `ShapeDtype` serve as arguments alike, no tensor has
     memory, results are `ShapeDtype`, and whatever needs a value raises UnsupportedError. `trace` asks for `Report.traces`;
-    `catch` puts what the kernel raises into `Report.failures`.
+    `catch` puts what the kernel raises into `Report.failures`; `limit` is `execute.core.Mode.limit`.
     """
     options = settings.read(target, default_target)
     chip = load_chip(options.target)
@@ -449,7 +454,7 @@ def launch_ranks(
         ACTIVE.recorder = cores[seat].recorder
 
     lockstep = Lockstep(lnc * len(calls), resume, lnc)
-    mode = Mode(strict, data, trace, options.wide, catch)
+    mode = Mode(strict, data, trace, options.wide, catch, limit)
     launches = [_Launch(function, name, lockstep, rank, options, mode) for rank in range(len(calls))]
     cores += [core for each in launches for core in each.cores]
     return _run(launches, lockstep, calls)
