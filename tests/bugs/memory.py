@@ -123,7 +123,9 @@ def offset_past_the_end(x):
 def too_many_tiles(x):
     """Sixteen tiles of 16 KiB per partition are all loaded before the first is used."""
     out = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.shared_hbm)
-    tiles = [nl.load(x) for _ in range(16)]
+    tiles = []
+    for _ in range(16):
+        tiles.append(nl.load(x))
     for tile in tiles:
         nisa.tensor_tensor(dst=tiles[0], data1=tiles[0], data2=tile, op=nl.add)
     nisa.dma_copy(dst=out, src=tiles[0])
