@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from opentrn.checks.constructs import Found
 from opentrn.checks.kernels import KernelCode, calls, nodes
 
-__all__ = ["RULES", "Values", "values_of"]
+__all__ = ["RULES", "Values", "dynamic_loops", "values_of"]
 
 _TENSORS = frozenset(
     f"nki.language.{name}"
@@ -234,6 +234,17 @@ def _carried(body: ast.FunctionDef) -> Iterator[Found]:
     for node in nodes(body):
         if isinstance(node, ast.Nonlocal):
             yield "loop_state", node, f"the body {body.name} rebinds {', '.join(node.names)} of the kernel", hint
+
+
+def dynamic_loops(code: KernelCode, function: ast.AST) -> Iterator[tuple[ast.Call, list[ast.AST]]]:
+    """Every loop on the device in a function: the call that makes it, and what its body consists of."""
+    bodies = {body.name: body for _, body in values_of(code, function).bodies}
+    for node in nodes(function):
+        if isinstance(node, ast.For) and isinstance(node.iter, ast.Call) and code.path(node.iter.func) == _DYNAMIC:
+            yield node.iter, list(node.body)
+        if isinstance(node, ast.Call) and code.path(node.func) in _LOOPS:
+            named = (a.id for a in (*node.args, *(k.value for k in node.keywords)) if isinstance(a, ast.Name))
+            yield node, [bodies[name] for name in named if name in bodies]
 
 
 def regions(code: KernelCode, function: ast.AST) -> Iterator[Found]:

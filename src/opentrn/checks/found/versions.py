@@ -13,7 +13,7 @@ from opentrn.checks.device_values import values_of
 from opentrn.checks.evidence import Evidence, Source
 from opentrn.checks.finding import Finding
 from opentrn.checks.kernels import LEGACY, KernelCode, code_of, nodes, site_at
-from opentrn.checks.api_versions import VERSIONS, Use, later, meant_for, methods, near, note_of, span, uses, versions_of
+from opentrn.checks.api_versions import VERSIONS, Use, later, meant_for, methods, near, note_of, span, uses
 from opentrn.errors import Site
 
 MIGRATION = "nki/migration/index.rst"
@@ -67,7 +67,7 @@ def _namespace(code: KernelCode) -> Iterator[Finding]:
 
 
 def _judged(code: KernelCode, use: Use) -> Iterator[Finding]:
-    has, wanted, note = versions_of(use.name, use.keyword), meant_for(code.source, use.node), note_of(use.name, use.keyword)
+    has, wanted, note = use.versions, meant_for(code.source, use.node), note_of(use.name, use.keyword)
     site = site_at(code.source, use.node)
     if has is None:
         alike = near(use)
