@@ -158,7 +158,7 @@ def _uses(code: KernelCode, node: ast.AST, called: set[int]) -> Iterator[Use]:
     if isinstance(node, ast.Call):
         name = code.path(node.func)
         if name == "nki.jit" or name.startswith(tuple(f"{module}." for module in MODULES)):
-            yield from (Use(name, k.arg, k.value) for k in node.keywords if k.arg and (name, "") in _table())
+            yield from (Use(name, k.arg, node) for k in node.keywords if k.arg and (name, "") in _table())
 
 
 def _known_part(path: str) -> str:

@@ -8,12 +8,14 @@ Exit codes: 0 nothing at or above --fail-on, 1 findings, 2 the command line is w
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from opentrn.checks.finding import SEVERITIES, Finding
-from opentrn.errors import LaunchError, OpentrnError
+from opentrn.checks.finding import SEVERITIES
+from opentrn.cli.arguments import usage
+from opentrn.errors import OpentrnError
 
 __all__ = ["main"]
 
@@ -21,10 +23,7 @@ __all__ = ["main"]
 def _versions(text: str) -> str:
     from opentrn.checks.api_versions import parse
 
-    try:
-        parse(text)
-    except LaunchError as error:
-        raise argparse.ArgumentTypeError(f"{error.got}: expected {error.expected}") from None
+    parse(text)
     return text
 
 
@@ -32,16 +31,32 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def _severity(text: str) -> tuple[str, str]:
+    name, _, severity = text.partition("=")
+    return name, severity
+
+
 def _parser() -> argparse.ArgumentParser:
+    from opentrn.checks.formats import FORMATS
+
     first, _, rest = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(prog="opentrn lint", description=f"{first}. {rest}")
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files, or folders of Python files")
-    parser.add_argument("--nki", type=_versions, default="", metavar="RANGE", help="the versions meant, such as '>= 0.3'")
-    parser.add_argument("--needs", action="store_true", help="print the versions of NKI that each kernel needs instead")
-    parser.add_argument("--only", type=_names, action="extend", default=[], metavar="NAME,...", help="these checks or rules")
-    parser.add_argument("--ignore", type=_names, action="extend", default=[], metavar="NAME,...", help="all but these")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    parser.add_argument("--fail-on", choices=SEVERITIES, default="error", help="exit 1 on these or worse (default: error)")
+    parser.add_argument(
+        "--nki", type=usage(_versions), default="", metavar="RANGE", help="the versions meant, such as '>= 0.3'"
+    )
+    parser.add_argument("--needs", action="store_true", help="print the versions that each kernel needs instead")
+    which = parser.add_argument_group("which checks (NAME is a check such as language, or a rule such as language.value)")
+    which.add_argument("--only", metavar="NAME,...", type=_names, action="extend", default=[], help="these alone")
+    which.add_argument("--ignore", metavar="NAME,...", type=_names, action="extend", default=[], help="all but these")
+    which.add_argument(
+        "--severity", metavar="NAME=SEVERITY", type=_severity, action="append", default=[], help="judge it differently"
+    )
+    how = parser.add_argument_group("the report")
+    how.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
+    how.add_argument(
+        "--fail-on", choices=SEVERITIES, default="error", help="exit 1 on findings this bad or worse (default: error)"
+    )
     return parser
 
 
@@ -49,18 +64,18 @@ def main(argv: Sequence[str]) -> int:
     """Lints, prints the report, and returns 0, 1 or 2 as the description says."""
     parser = _parser()
     given = parser.parse_args(argv)
+    from opentrn.checks.formats import render
+
     try:
         files = list(_files(given.paths))
-        found = [] if given.needs else _findings(files, given)
-        rows = list(_needs(files)) if given.needs else []
+        if given.needs:
+            print("\n".join(_needs(files)))
+            return 0
+        outcome = _outcome(files, given)
     except OpentrnError as error:
         parser.exit(2, f"opentrn lint: {error}\n")
-    if given.needs:
-        print("\n".join(rows))
-        return 0
-    _show(found, len(files), given.format)
-    bad = SEVERITIES[: SEVERITIES.index(given.fail_on) + 1]
-    return int(any(finding.severity in bad for finding in found))
+    sys.stdout.write(render(outcome, given.format))
+    return int(outcome.fails(given.fail_on))
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -73,12 +88,14 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
             yield path
 
 
-def _findings(files: Sequence[Path], given: argparse.Namespace) -> list[Finding]:
+def _outcome(files: Sequence[Path], given: argparse.Namespace) -> Any:
     from opentrn.checks.evidence import read_source
-    from opentrn.checks.look import Choice, look
+    from opentrn.checks.look import Choice, examine
+    from opentrn.checks.outcome import outcome_of
 
-    choice = Choice(tuple(given.only), tuple(given.ignore))
-    return [f for path in files for f in look("source", read_source(path, given.nki), choice, [str(path)])]
+    choice = Choice(tuple(given.only), tuple(given.ignore), dict(given.severity))
+    parts = [examine("source", read_source(path.resolve(), given.nki), choice) for path in files]
+    return outcome_of(parts, choice, files=[str(path.resolve()) for path in files])
 
 
 def _needs(files: Sequence[Path]) -> Iterator[str]:
@@ -92,14 +109,3 @@ def _needs(files: Sequence[Path]) -> Iterator[str]:
             versions, narrow = needs(code, kernel)
             why = ", ".join(dict.fromkeys(str(use) for use in narrow))
             yield f"{path}:{kernel.lineno}: {kernel.name} needs NKI {span(versions)}" + (f" ({why})" if why else "")
-
-
-def _show(found: Sequence[Finding], files: int, form: str) -> None:
-    if form == "json":
-        print(json.dumps({"files": files, "findings": [finding.to_dict() for finding in found]}, indent=1))
-        return
-    for finding in found:
-        print(f"{finding.file}:{finding.line}: {finding.severity}: {finding.label}: {finding.message}")
-        print(f"  hint: {finding.hint}\n  source: {finding.provenance}, {finding.page}")
-    counts = (f"{sum(f.severity == each for f in found)} {each}" for each in SEVERITIES)
-    print(f"{', '.join(counts)} in {files} files")

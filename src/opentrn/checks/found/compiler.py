@@ -47,7 +47,7 @@ def _(evidence: Evidence) -> Iterator[Finding]:
         if "no hardware instruction" in notice.text:
             what, _, hint = notice.text.partition("; ")
             yield compiler.finding("simulation_only", what, notice.site, hint=hint)
-    if evidence.chip.generation < 4:
+    if evidence.chip.nc_version < 4:
         for allocation in {id(a): a for trace in evidence.traces for a in trace.allocations}.values():
             if allocation.dtype.name == "float8_e4m3fn":
                 message = f"{allocation} holds float8_e4m3fn, which {evidence.chip.name} does not have"
