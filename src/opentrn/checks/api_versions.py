@@ -21,7 +21,22 @@ from opentrn.checks.evidence import Source
 from opentrn.checks.kernels import KernelCode, calls, nodes
 from opentrn.errors import LaunchError
 
-__all__ = ["TODAY", "VERSIONS", "Note", "Use", "later", "meant_for", "methods", "near", "needs", "note_of", "parse", "span", "uses", "versions_of"]
+__all__ = [
+    "TODAY",
+    "VERSIONS",
+    "Note",
+    "Use",
+    "later",
+    "meant_for",
+    "methods",
+    "near",
+    "needs",
+    "note_of",
+    "parse",
+    "span",
+    "uses",
+    "versions_of",
+]
 
 VERSIONS = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6")
 """Of NKI: Neuron 2.26 and before, 2.27 and 2.28, then one per release from 2.29 to 2.32 (nki/migration/index.rst)."""
@@ -126,7 +141,11 @@ def near(use: Use) -> list[str]:
     if use.keyword:
         known = [k for (n, k), has in _table().items() if n == use.name and k not in ("", "**") and has >= TODAY]
         return get_close_matches(use.keyword, known, n=2)
-    known = [n.rpartition(".")[2] for (n, k), has in _table().items() if not k and has >= TODAY and n.rpartition(".")[0] == module]
+    known = [
+        n.rpartition(".")[2]
+        for (n, k), has in _table().items()
+        if not k and has >= TODAY and n.rpartition(".")[0] == module
+    ]
     return get_close_matches(last, known, n=2)
 
 
@@ -223,7 +242,9 @@ def parse(text: str) -> frozenset[str]:
     for part in text.split(","):
         match = _BOUND.match(part.strip())
         if match is None or match[2] not in VERSIONS:
-            raise LaunchError("versions of NKI", got=part.strip(), expected=f">=, <=, <, > or == one of {', '.join(VERSIONS)}")
+            raise LaunchError(
+                "versions of NKI", got=part.strip(), expected=f">=, <=, <, > or == one of {', '.join(VERSIONS)}"
+            )
         kept = {v for v in kept if _holds(v, match[1] or "==", match[2])}
     if not kept:
         raise LaunchError("versions of NKI", got=text, expected="a range that some version is in")
@@ -232,7 +253,9 @@ def parse(text: str) -> frozenset[str]:
 
 def _holds(version: str, operator: str, bound: str) -> bool:
     left, right = VERSIONS.index(version), VERSIONS.index(bound)
-    return {">=": left >= right, "<=": left <= right, "<": left < right, ">": left > right, "==": left == right}[operator]
+    return {">=": left >= right, "<=": left <= right, "<": left < right, ">": left > right, "==": left == right}[
+        operator
+    ]
 
 
 def needs(code: KernelCode, function: ast.AST) -> tuple[frozenset[str], list[Use]]:

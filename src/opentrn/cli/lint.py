@@ -46,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
         "--nki", type=usage(_versions), default="", metavar="RANGE", help="the versions meant, such as '>= 0.3'"
     )
     parser.add_argument("--needs", action="store_true", help="print the versions that each kernel needs instead")
-    which = parser.add_argument_group("which checks (NAME is a check such as language, or a rule such as language.value)")
+    which = parser.add_argument_group(
+        "which checks (NAME is a check such as language, or a rule such as language.value)"
+    )
     which.add_argument("--only", metavar="NAME,...", type=_names, action="extend", default=[], help="these alone")
     which.add_argument("--ignore", metavar="NAME,...", type=_names, action="extend", default=[], help="all but these")
     which.add_argument(

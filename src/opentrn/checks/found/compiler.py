@@ -5,19 +5,21 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 
+from opentrn.checks.api_versions import later, meant_for
 from opentrn.checks.check import Check
 from opentrn.checks.device_values import dynamic_loops
 from opentrn.checks.evidence import Evidence, Source
 from opentrn.checks.finding import Finding
 from opentrn.checks.kernels import KernelCode, calls, code_of, nodes, site_at
-from opentrn.checks.api_versions import later, meant_for
 
 MIGRATION = "nki/migration/index.rst"
 NOTES = "release-notes/components/nki.rst"
 
 compiler = Check("compiler", "what AWS's compilers refuse, by their guides, release notes and error pages")
 compiler.rule("string_buffer", "error", "documented", "buffers are objects (nl.sbuf), not strings", MIGRATION)
-compiler.rule("integer_enum", "error", "documented", "enumerations are given by their members, not by integers", MIGRATION)
+compiler.rule(
+    "integer_enum", "error", "documented", "enumerations are given by their members, not by integers", MIGRATION
+)
 compiler.rule("output_buffer", "error", "documented", "kernels return tensors in nl.shared_hbm", MIGRATION)
 compiler.rule("simulation_only", "error", "documented", "functions that work in simulation and do not compile", NOTES)
 compiler.rule("power_of_scalar", "error", "documented", "nl.power takes two tiles (known issue)", NOTES)
@@ -51,7 +53,9 @@ def _(evidence: Evidence) -> Iterator[Finding]:
         for allocation in {id(a): a for trace in evidence.traces for a in trace.allocations}.values():
             if allocation.dtype.name == "float8_e4m3fn":
                 message = f"{allocation} holds float8_e4m3fn, which {evidence.chip.name} does not have"
-                yield compiler.finding("float8_target", message, allocation.site or evidence.site, hint="use nl.float8_e4m3 there")
+                yield compiler.finding(
+                    "float8_target", message, allocation.site or evidence.site, hint="use nl.float8_e4m3 there"
+                )
 
 
 @compiler.source
@@ -104,7 +108,12 @@ def _language_calls(code: KernelCode, call: ast.Call) -> Iterator[Broken]:
         message = "nl.matmul without transpose_x=True does not compile"
         yield "matmul_transpose", call, message, "load x transposed and pass transpose_x=True, or use nisa.nc_matmul"
     if name == "random_seed" and _number(_argument(call, 0, "seed")):
-        yield "scalar_seed", call, "nl.random_seed with a number does not compile", "pass nl.full((1, 1), seed, dtype=nl.int32)"
+        yield (
+            "scalar_seed",
+            call,
+            "nl.random_seed with a number does not compile",
+            "pass nl.full((1, 1), seed, dtype=nl.int32)",
+        )
 
 
 def _argument(call: ast.Call, position: int, name: str) -> ast.AST | None:
@@ -122,13 +131,23 @@ def _true(node: ast.AST | None) -> bool:
     return node is not None and not (isinstance(node, ast.Constant) and not node.value)
 
 
-_CALLS: tuple[Callable[[KernelCode, ast.Call], Iterator[Broken]], ...] = (_string_buffer, _integer_enum, _language_calls)
+_CALLS: tuple[Callable[[KernelCode, ast.Call], Iterator[Broken]], ...] = (
+    _string_buffer,
+    _integer_enum,
+    _language_calls,
+)
 
 
 # ------------------------------------------------------------------ of functions
 def _outputs(code: KernelCode, function: ast.AST) -> Iterator[Broken]:
     """Results of a kernel that are made in another buffer than nl.shared_hbm."""
-    made = {t.id: node for node in nodes(function) if isinstance(node, ast.Assign) for t in node.targets if isinstance(t, ast.Name)}
+    made = {
+        t.id: node
+        for node in nodes(function)
+        if isinstance(node, ast.Assign)
+        for t in node.targets
+        if isinstance(t, ast.Name)
+    }
     returned = [r.value for r in nodes(function) if isinstance(r, ast.Return)] if function in code.entries else []
     for name in (n.id for value in returned if value for n in _parts(value) if isinstance(n, ast.Name)):
         call = made[name].value if name in made else None
