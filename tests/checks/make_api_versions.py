@@ -30,7 +30,9 @@ NOTES = {
     **dict.fromkeys(("bn_stats_fmax", "gemm_moving_fmax", "gemm_stationary_fmax", "pmax", "psum_fmax"), "0.1-"),
     **dict.fromkeys(("psum_min_align", "sbuf_min_align", "total_available_sbuf_size"), "0.1-"),
     # NKI 0.4.0 and 0.5.0 release notes, "New Features"
-    **dict.fromkeys(("sbuf_size_bytes", "sbuf_fmax", "sbuf_fmax_bytes", "psum_bank_fmax", "psum_bank_fmax_bytes"), "0.4-"),
+    **dict.fromkeys(
+        ("sbuf_size_bytes", "sbuf_fmax", "sbuf_fmax_bytes", "psum_bank_fmax", "psum_bank_fmax_bytes"), "0.4-"
+    ),
     "psum_num_banks": "0.5-",
     # NKI 0.4.0 release notes, "Deprecated and Removed APIs": deprecated in 0.3, removed in 0.4
     **dict.fromkeys(("tensor_copy_dynamic_src", "tensor_copy_dynamic_dst"), "0.1-0.3"),
@@ -102,7 +104,7 @@ def members(prefix: str, node: ast.ClassDef) -> Iterator[tuple[str, str]]:
 
 def spans(versions: set[str]) -> str:
     """``0.1 0.3-`` for 0.1 and everything from 0.3; ``0.2-0.3`` for these two."""
-    found, start = [], None
+    found, start, last = [], None, ""
     for version in [*ORDER, None]:
         if version in versions:
             start = start or version

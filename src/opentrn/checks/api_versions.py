@@ -18,10 +18,25 @@ from pathlib import Path
 
 from opentrn.checks.device_values import values_of
 from opentrn.checks.evidence import Source
-from opentrn.checks.kernels import KernelCode, nodes
+from opentrn.checks.kernels import KernelCode, calls, nodes
 from opentrn.errors import LaunchError
 
-__all__ = ["TODAY", "VERSIONS", "Note", "Use", "later", "meant_for", "methods", "near", "needs", "note_of", "parse", "span", "uses", "versions_of"]
+__all__ = [
+    "TODAY",
+    "VERSIONS",
+    "Note",
+    "Use",
+    "later",
+    "meant_for",
+    "methods",
+    "near",
+    "needs",
+    "note_of",
+    "parse",
+    "span",
+    "uses",
+    "versions_of",
+]
 
 VERSIONS = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6")
 """Of NKI: Neuron 2.26 and before, 2.27 and 2.28, then one per release from 2.29 to 2.32 (nki/migration/index.rst)."""
@@ -52,6 +67,14 @@ class Use:
     name: str
     keyword: str
     node: ast.AST
+    called: bool = True
+
+    @property
+    def versions(self) -> frozenset[str] | None:
+        """The versions that have it; None where none is known to. Operators (``op=nl.exp``) were there before functions."""
+        found = versions_of(self.name, self.keyword)
+        gap = found is not None and not self.called and {"0.1", "0.3"} <= found
+        return found | {"0.2"} if found is not None and gap else found
 
     def __str__(self) -> str:
         short = functools.reduce(lambda text, pair: text.replace(*pair), _SHORT, self.name)
@@ -118,14 +141,19 @@ def near(use: Use) -> list[str]:
     if use.keyword:
         known = [k for (n, k), has in _table().items() if n == use.name and k not in ("", "**") and has >= TODAY]
         return get_close_matches(use.keyword, known, n=2)
-    known = [n.rpartition(".")[2] for (n, k), has in _table().items() if not k and has >= TODAY and n.rpartition(".")[0] == module]
+    known = [
+        n.rpartition(".")[2]
+        for (n, k), has in _table().items()
+        if not k and has >= TODAY and n.rpartition(".")[0] == module
+    ]
     return get_close_matches(last, known, n=2)
 
 
 # ------------------------------------------------------------------ what a file uses
 def uses(code: KernelCode) -> Iterator[Use]:
     """Every use of a name of NKI in a file, except where the file itself tries whether the name is there."""
-    return (use for node in _certain(code.source.tree) for use in _uses(code, node))
+    called = {id(call.func) for call in calls(code.source.tree)}
+    return (use for node in _certain(code.source.tree) for use in _uses(code, node, called))
 
 
 def _certain(tree: ast.AST) -> Iterator[ast.AST]:
@@ -139,17 +167,17 @@ def _certain(tree: ast.AST) -> Iterator[ast.AST]:
             todo += ast.iter_child_nodes(node)
 
 
-def _uses(code: KernelCode, node: ast.AST) -> Iterator[Use]:
+def _uses(code: KernelCode, node: ast.AST, called: set[int]) -> Iterator[Use]:
     if isinstance(node, ast.ImportFrom) and not node.level:
         yield from (Use(f"{node.module}.{each.name}", "", node) for each in node.names if node.module in MODULES)
     if isinstance(node, (ast.Attribute, ast.Name)) and isinstance(node.ctx, ast.Load):
         name = _known_part(code.path(node))
         if name:
-            yield Use(name, "", node)
+            yield Use(name, "", node, id(node) in called)
     if isinstance(node, ast.Call):
         name = code.path(node.func)
         if name == "nki.jit" or name.startswith(tuple(f"{module}." for module in MODULES)):
-            yield from (Use(name, k.arg, k.value) for k in node.keywords if k.arg and (name, "") in _table())
+            yield from (Use(name, k.arg, node) for k in node.keywords if k.arg and (name, "") in _table())
 
 
 def _known_part(path: str) -> str:
@@ -214,7 +242,9 @@ def parse(text: str) -> frozenset[str]:
     for part in text.split(","):
         match = _BOUND.match(part.strip())
         if match is None or match[2] not in VERSIONS:
-            raise LaunchError("versions of NKI", got=part.strip(), expected=f">=, <=, <, > or == one of {', '.join(VERSIONS)}")
+            raise LaunchError(
+                "versions of NKI", got=part.strip(), expected=f">=, <=, <, > or == one of {', '.join(VERSIONS)}"
+            )
         kept = {v for v in kept if _holds(v, match[1] or "==", match[2])}
     if not kept:
         raise LaunchError("versions of NKI", got=text, expected="a range that some version is in")
@@ -223,7 +253,9 @@ def parse(text: str) -> frozenset[str]:
 
 def _holds(version: str, operator: str, bound: str) -> bool:
     left, right = VERSIONS.index(version), VERSIONS.index(bound)
-    return {">=": left >= right, "<=": left <= right, "<": left < right, ">": left > right, "==": left == right}[operator]
+    return {">=": left >= right, "<=": left <= right, "<": left < right, ">": left > right, "==": left == right}[
+        operator
+    ]
 
 
 def needs(code: KernelCode, function: ast.AST) -> tuple[frozenset[str], list[Use]]:
@@ -231,8 +263,9 @@ def needs(code: KernelCode, function: ast.AST) -> tuple[frozenset[str], list[Use
     inside = {id(node) for each in code.reached(function) for node in nodes(each)}
     kept, narrow = frozenset(VERSIONS[1:]), []
     for use in (*uses(code), *methods(code)):
-        has = versions_of(use.name, use.keyword)
-        if id(use.node) in inside and has is not None and not kept <= has:
+        has, note = use.versions, note_of(use.name, use.keyword)
+        lasting = note is not None and note.what in ("tolerated", "deprecated") and use.keyword
+        if id(use.node) in inside and has is not None and not kept <= has and not lasting:
             kept, narrow = kept & has, [*narrow, use]
     return kept, narrow
 

@@ -25,7 +25,9 @@ def classes(code: KernelCode, function: ast.AST) -> Iterator[Found]:
             message = f"class {made.name} (line {made.lineno}) does not inherit from nl.NKIObject"
             yield "base_class", node, message, f"write class {made.name}(nl.NKIObject)"
         elif "object" in kinds and len(kinds) > 1:
-            others = ", ".join(ast.unparse(base) for base, kind in zip(made.bases, kinds, strict=True) if kind != "object")
+            others = ", ".join(
+                ast.unparse(base) for base, kind in zip(made.bases, kinds, strict=True) if kind != "object"
+            )
             message = f"class {made.name} (line {made.lineno}) also inherits from {others}"
             yield "more_bases", node, message, "inherit from nl.NKIObject alone"
 
@@ -43,4 +45,4 @@ def _kind(code: KernelCode, base: ast.expr, depth: int = 0) -> str:
     if own is None or depth > 8:
         return "unknown"
     kinds = {_kind(code, each, depth + 1) for each in own.bases} or {"plain"}
-    return next((kind for kind in ("object", "enumeration", "unknown", "plain") if kind in kinds))
+    return next(kind for kind in ("object", "enumeration", "unknown", "plain") if kind in kinds)

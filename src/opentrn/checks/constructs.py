@@ -38,7 +38,12 @@ def values(code: KernelCode, function: ast.AST) -> Iterator[Found]:
     for node in nodes(function):
         kind = _kind(node)
         if kind:
-            yield "value", node, f"{kind} is no NKI value", "use numbers of 32 bits, strings, tuples, lists or dictionaries"
+            yield (
+                "value",
+                node,
+                f"{kind} is no NKI value",
+                "use numbers of 32 bits, strings, tuples, lists or dictionaries",
+            )
 
 
 def _kind(node: ast.AST) -> str:
@@ -91,7 +96,23 @@ def global_state(code: KernelCode, function: ast.AST) -> Iterator[Found]:
 
 _PURE = "pass it as an argument and return what changes: compiled kernels are cached by their arguments"
 
-_CHANGES = frozenset("append extend insert pop remove clear update add setdefault reverse sort popitem discard".split())
+_CHANGES = frozenset(
+    [
+        "append",
+        "extend",
+        "insert",
+        "pop",
+        "remove",
+        "clear",
+        "update",
+        "add",
+        "setdefault",
+        "reverse",
+        "sort",
+        "popitem",
+        "discard",
+    ]
+)
 
 
 def _changed(node: ast.AST) -> Iterator[str]:
@@ -126,7 +147,9 @@ def stale_state(code: KernelCode, function: ast.AST) -> Iterator[Found]:
         name = node.id if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) else ""
         if name in changing and name not in bound and name not in seen:
             seen.add(name)
-            message = f"the kernel reads {name}, which other functions of this file change: a compiled kernel is not redone"
+            message = (
+                f"the kernel reads {name}, which other functions of this file change: a compiled kernel is not redone"
+            )
             yield "stale_state", node, message, f"pass {name} as an argument"
 
 
@@ -152,7 +175,9 @@ def impure(code: KernelCode, function: ast.AST) -> Iterator[Found]:
     for call in calls(function):
         path = code.path(call.func) or (call.func.id if isinstance(call.func, ast.Name) else "")
         if path.startswith(_HOST) or path in ("open", "input"):
-            message = f"{ast.unparse(call.func)}() runs once, when the kernel is compiled, and its result is cached with it"
+            message = (
+                f"{ast.unparse(call.func)}() runs once, when the kernel is compiled, and its result is cached with it"
+            )
             yield "impure", call, message, "call it outside and pass the result as an argument"
 
 
@@ -164,7 +189,9 @@ def libraries(code: KernelCode, function: ast.AST) -> Iterator[Found]:
     for call in calls(function):
         path = code.path(call.func)
         if path.partition(".")[0] in _LIBRARIES:
-            message = f"{ast.unparse(call.func)}() is a function of another library, which cannot compute on NKI tensors"
+            message = (
+                f"{ast.unparse(call.func)}() is a function of another library, which cannot compute on NKI tensors"
+            )
             yield "library", call, message, "use nki.language or nki.isa, or call it outside of the kernel"
 
 

@@ -13,13 +13,29 @@ from dataclasses import dataclass, field
 from opentrn.checks.constructs import Found
 from opentrn.checks.kernels import KernelCode, calls, nodes
 
-__all__ = ["RULES", "Values", "values_of"]
+__all__ = ["RULES", "Values", "dynamic_loops", "values_of"]
 
 _TENSORS = frozenset(
     f"nki.language.{name}"
-    for name in "ndarray zeros ones full zeros_like empty_like rand load load_transpose2d exp add subtract multiply".split()
+    for name in [
+        "ndarray",
+        "zeros",
+        "ones",
+        "full",
+        "zeros_like",
+        "empty_like",
+        "rand",
+        "load",
+        "load_transpose2d",
+        "exp",
+        "add",
+        "subtract",
+        "multiply",
+    ]
 )
-_VIEWS = frozenset("reshape slice select permute broadcast view ap rearrange expand_dim squeeze_dim".split())
+_VIEWS = frozenset(
+    ["reshape", "slice", "select", "permute", "broadcast", "view", "ap", "rearrange", "expand_dim", "squeeze_dim"]
+)
 _REGISTER = "nki.isa.register_alloc"
 _DYNAMIC = "nki.language.dynamic_range"
 _LOOPS = ("nki.language.fori_loop", "nki.language.while_loop")
@@ -143,13 +159,22 @@ def control_flow(code: KernelCode, function: ast.AST) -> Iterator[Found]:
             for name, what in _looked_at(test, held):
                 if not (bare and what == "a register"):  # while over a register is a loop on the device
                     message = f"{where} depends on {name}, {what} of the device, whose value no compiler knows"
-                    yield "device_value", node, message, "use nl.fori_loop or nl.while_loop, or a predicated instruction"
+                    yield (
+                        "device_value",
+                        node,
+                        message,
+                        "use nl.fori_loop or nl.while_loop, or a predicated instruction",
+                    )
 
 
 def _tests(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
     if isinstance(node, (ast.If, ast.While, ast.IfExp, ast.Assert)):
-        yield node.test, {ast.IfExp: "a conditional expression"}.get(type(node), type(node).__name__.lower())
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("bool", "int", "float", "range"):
+        yield node.test, "a conditional expression" if isinstance(node, ast.IfExp) else type(node).__name__.lower()
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("bool", "int", "float", "range")
+    ):
         yield from ((argument, f"{node.func.id}()") for argument in node.args)
 
 
@@ -205,15 +230,22 @@ def loops(code: KernelCode, function: ast.AST) -> Iterator[Found]:
     held = values_of(code, function)
     for call in calls(function):
         path, position = code.path(call.func), {_DYNAMIC: 2, _LOOPS[0]: 3}.get(code.path(call.func), -1)
-        steps = [k.value for k in call.keywords if k.arg == "step"] or (call.args[position:][:1] if position > 0 else [])
+        steps = [k.value for k in call.keywords if k.arg == "step"] or (
+            call.args[position:][:1] if position > 0 else []
+        )
         for step in steps if path in (_DYNAMIC, _LOOPS[0]) else ():
-            if isinstance(step, ast.Name) and step.id in held.registers | held.indices or _not_positive(step):
+            if (isinstance(step, ast.Name) and step.id in held.registers | held.indices) or _not_positive(step):
                 message = f"the step of {path.rpartition('.')[2]} is {ast.unparse(step)}"
                 yield "loop_step", call, message, "give a positive integer that is known when the kernel is compiled"
     for loop, body in held.bodies:
         returned = [r for r in nodes(body) if isinstance(r, ast.Return) and r.value is not None]
         if loop == _LOOPS[0] and returned:
-            yield "loop_body", returned[0], f"the body {body.name} of fori_loop returns a value", "carry state in SBUF or HBM"
+            yield (
+                "loop_body",
+                returned[0],
+                f"the body {body.name} of fori_loop returns a value",
+                "carry state in SBUF or HBM",
+            )
         if loop == _LOOPS[1] and not returned:
             message = f"the body {body.name} of while_loop returns no register, so the loop has no next condition"
             yield "loop_body", body, message, "return the register that holds the next condition"
@@ -234,6 +266,17 @@ def _carried(body: ast.FunctionDef) -> Iterator[Found]:
     for node in nodes(body):
         if isinstance(node, ast.Nonlocal):
             yield "loop_state", node, f"the body {body.name} rebinds {', '.join(node.names)} of the kernel", hint
+
+
+def dynamic_loops(code: KernelCode, function: ast.AST) -> Iterator[tuple[ast.Call, list[ast.AST]]]:
+    """Every loop on the device in a function: the call that makes it, and what its body consists of."""
+    bodies = {body.name: body for _, body in values_of(code, function).bodies}
+    for node in nodes(function):
+        if isinstance(node, ast.For) and isinstance(node.iter, ast.Call) and code.path(node.iter.func) == _DYNAMIC:
+            yield node.iter, list(node.body)
+        if isinstance(node, ast.Call) and code.path(node.func) in _LOOPS:
+            named = (a.id for a in (*node.args, *(k.value for k in node.keywords)) if isinstance(a, ast.Name))
+            yield node, [bodies[name] for name in named if name in bodies]
 
 
 def regions(code: KernelCode, function: ast.AST) -> Iterator[Found]:

@@ -139,7 +139,9 @@ def _own(function: Function) -> Iterator[ast.AST]:
         todo += [each for each in ast.iter_child_nodes(node) if not isinstance(each, Function)]
 
 
-def _reached(start: Sequence[Function], functions: Sequence[Function], classes: dict[str, ast.ClassDef]) -> list[Function]:
+def _reached(
+    start: Sequence[Function], functions: Sequence[Function], classes: dict[str, ast.ClassDef]
+) -> list[Function]:
     """`start` and, by name, all functions of the file that these mention, and the methods of the classes they mention."""
     named: dict[str, list[Function]] = {}
     methods = {m for c in classes.values() for m in c.body if isinstance(m, Function)}

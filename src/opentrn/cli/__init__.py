@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from opentrn.cli import bench, check, demo, docs, doctor, isa, profile, run, validate
+from opentrn.cli import bench, check, demo, docs, doctor, isa, lint, profile, run, validate
 from opentrn.errors import OpentrnError
 
 __all__ = ["COMMANDS", "main"]
@@ -20,6 +20,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "run": run,
     "check": check,
+    "lint": lint,
     "profile": profile,
     "validate": validate,
     "demo": demo,

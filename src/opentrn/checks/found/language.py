@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 
 from opentrn.checks.check import Check
@@ -57,7 +56,9 @@ language.rule(
 )
 
 # values of the device
-language.rule("device_value", "error", "documented", "Python's control flow cannot depend on values of the device", LOOPS)
+language.rule(
+    "device_value", "error", "documented", "Python's control flow cannot depend on values of the device", LOOPS
+)
 language.rule("register_arithmetic", "error", "documented", "registers take no part in Python arithmetic", MIGRATION)
 language.rule("loop_variable", "error", "documented", "the index of a device loop is read-only", MIGRATION)
 language.rule("loop_step", "error", "documented", "the step of a device loop is a positive compile-time integer", LOOPS)

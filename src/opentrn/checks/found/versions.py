@@ -8,25 +8,45 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from opentrn.checks.api_versions import VERSIONS, Use, later, meant_for, methods, near, note_of, span, uses
 from opentrn.checks.check import Check
 from opentrn.checks.device_values import values_of
 from opentrn.checks.evidence import Evidence, Source
 from opentrn.checks.finding import Finding
 from opentrn.checks.kernels import LEGACY, KernelCode, code_of, nodes, site_at
-from opentrn.checks.api_versions import VERSIONS, Use, later, meant_for, methods, near, note_of, span, uses, versions_of
 from opentrn.errors import Site
 
 MIGRATION = "nki/migration/index.rst"
 NOTES = "release-notes/components/nki.rst"
 
 versions = Check("versions", "names that older or newer versions of NKI have")
-versions.rule("namespace", "error", "documented", "neuronxcc.nki is NKI 0.1; inside kernels it is an error since 0.4", MIGRATION)
-versions.rule("removed", "error", "documented", "a name or keyword that a version it is meant for no longer has", MIGRATION)
-versions.rule("newer", "error", "documented", "a name or keyword that a version it is meant for does not have yet", NOTES)
-versions.rule("unknown", "error", "documented", "a name or keyword that no version has, much like one that is", "nki/api/index.rst")
-versions.rule("undocumented", "warning", "inferred: no API page has it", "a name or keyword of no public page", "nki/api/index.rst")
+versions.rule(
+    "namespace", "error", "documented", "neuronxcc.nki is NKI 0.1; inside kernels it is an error since 0.4", MIGRATION
+)
+versions.rule(
+    "removed", "error", "documented", "a name or keyword that a version it is meant for no longer has", MIGRATION
+)
+versions.rule(
+    "newer", "error", "documented", "a name or keyword that a version it is meant for does not have yet", NOTES
+)
+versions.rule(
+    "unknown",
+    "error",
+    "documented",
+    "a name or keyword that no version has, much like one that is",
+    "nki/api/index.rst",
+)
+versions.rule(
+    "undocumented",
+    "warning",
+    "inferred: no API page has it",
+    "a name or keyword of no public page",
+    "nki/api/index.rst",
+)
 versions.rule("deprecated", "warning", "documented", "the compiler warns: it will be removed", MIGRATION)
-versions.rule("discouraged", "advice", "documented", "its page says that it will be removed", "nki/api/nki.language.rst")
+versions.rule(
+    "discouraged", "advice", "documented", "its page says that it will be removed", "nki/api/nki.language.rst"
+)
 versions.rule(
     "older",
     "warning",
@@ -67,7 +87,7 @@ def _namespace(code: KernelCode) -> Iterator[Finding]:
 
 
 def _judged(code: KernelCode, use: Use) -> Iterator[Finding]:
-    has, wanted, note = versions_of(use.name, use.keyword), meant_for(code.source, use.node), note_of(use.name, use.keyword)
+    has, wanted, note = use.versions, meant_for(code.source, use.node), note_of(use.name, use.keyword)
     site = site_at(code.source, use.node)
     if has is None:
         alike = near(use)
@@ -98,4 +118,6 @@ def _register_loops(code: KernelCode) -> Iterator[Finding]:
             if isinstance(node, ast.While) and isinstance(node.test, ast.Name) and node.test.id in registers:
                 if "0.6" in meant_for(code.source, node):
                     message = f"while {node.test.id}: over a register is deprecated since NKI 0.6"
-                    yield versions.finding("deprecated", message, site_at(code.source, node), hint="write nl.while_loop(register, body)")
+                    yield versions.finding(
+                        "deprecated", message, site_at(code.source, node), hint="write nl.while_loop(register, body)"
+                    )

@@ -1,0 +1,113 @@
+"""check kernel files against the NKI language without running or importing them
+
+Folders are walked. Only kernel code is judged: functions decorated with nki.jit, what they call in their file, and functions
+that call instructions. A file says which NKI it is meant for by a comment, `# needs NKI >= 0.3`; else it is today's.
+Exit codes: 0 nothing at or above --fail-on, 1 findings, 2 the command line is wrong or a file cannot be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from opentrn.checks.finding import SEVERITIES
+from opentrn.cli.arguments import usage
+from opentrn.errors import OpentrnError
+
+__all__ = ["main"]
+
+
+def _versions(text: str) -> str:
+    from opentrn.checks.api_versions import parse
+
+    parse(text)
+    return text
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _severity(text: str) -> tuple[str, str]:
+    name, _, severity = text.partition("=")
+    return name, severity
+
+
+def _parser() -> argparse.ArgumentParser:
+    from opentrn.checks.formats import FORMATS
+
+    first, _, rest = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(prog="opentrn lint", description=f"{first}. {rest}")
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files, or folders of Python files")
+    parser.add_argument(
+        "--nki", type=usage(_versions), default="", metavar="RANGE", help="the versions meant, such as '>= 0.3'"
+    )
+    parser.add_argument("--needs", action="store_true", help="print the versions that each kernel needs instead")
+    which = parser.add_argument_group(
+        "which checks (NAME is a check such as language, or a rule such as language.value)"
+    )
+    which.add_argument("--only", metavar="NAME,...", type=_names, action="extend", default=[], help="these alone")
+    which.add_argument("--ignore", metavar="NAME,...", type=_names, action="extend", default=[], help="all but these")
+    which.add_argument(
+        "--severity", metavar="NAME=SEVERITY", type=_severity, action="append", default=[], help="judge it differently"
+    )
+    how = parser.add_argument_group("the report")
+    how.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
+    how.add_argument(
+        "--fail-on", choices=SEVERITIES, default="error", help="exit 1 on findings this bad or worse (default: error)"
+    )
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Lints, prints the report, and returns 0, 1 or 2 as the description says."""
+    parser = _parser()
+    given = parser.parse_args(argv)
+    from opentrn.checks.formats import render
+
+    try:
+        files = list(_files(given.paths))
+        if given.needs:
+            print("\n".join(_needs(files)))
+            return 0
+        outcome = _outcome(files, given)
+    except OpentrnError as error:
+        parser.exit(2, f"opentrn lint: {error}\n")
+    sys.stdout.write(render(outcome, given.format))
+    return int(outcome.fails(given.fail_on))
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    """The files themselves, and every Python file of the folders, hidden folders left out."""
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(path.rglob("*.py"))
+            yield from (p for p in inside if not any(part.startswith(".") for part in p.relative_to(path).parts))
+        else:
+            yield path
+
+
+def _outcome(files: Sequence[Path], given: argparse.Namespace) -> Any:
+    from opentrn.checks.evidence import read_source
+    from opentrn.checks.look import Choice, examine
+    from opentrn.checks.outcome import outcome_of
+
+    choice = Choice(tuple(given.only), tuple(given.ignore), dict(given.severity))
+    parts = [examine("source", read_source(path.resolve(), given.nki), choice) for path in files]
+    return outcome_of(parts, choice, files=[str(path.resolve()) for path in files])
+
+
+def _needs(files: Sequence[Path]) -> Iterator[str]:
+    from opentrn.checks.api_versions import needs, span
+    from opentrn.checks.evidence import read_source
+    from opentrn.checks.kernels import code_of
+
+    for path in files:
+        code = code_of(read_source(path))
+        for kernel in code.entries:
+            versions, narrow = needs(code, kernel)
+            why = ", ".join(dict.fromkeys(str(use) for use in narrow))
+            yield f"{path}:{kernel.lineno}: {kernel.name} needs NKI {span(versions)}" + (f" ({why})" if why else "")
