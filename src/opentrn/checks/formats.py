@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import linecache
 from collections.abc import Callable, Iterator
+from textwrap import indent
 from typing import Any
 
 from opentrn.checks.finding import Finding, Related
@@ -50,7 +51,7 @@ def _finding(finding: Finding) -> Iterator[tuple[str, str]]:
     line = _source(finding.file, finding.line)
     if line:
         yield f"    | {line}\n", "quiet"
-    yield f"  {finding.message}\n", ""
+    yield f"{indent(finding.message, '  ')}\n", ""
     if finding.cost_us is not None:
         yield f"  costs:  up to {finding.cost_us:.3g} us\n", ""
     if finding.hint:
@@ -85,7 +86,7 @@ def summary(outcome: Outcome) -> str:
     counts = [_count(number, severity) for severity, number in outcome.counts.items() if number]
     found = ", ".join(counts) or "no findings"
     found += f" ({len(outcome.suppressed)} suppressed)" if outcome.suppressed else ""
-    checks = f"{_count(len(outcome.checks), 'check')}: {', '.join(outcome.checks)}"
+    checks = ": ".join(filter(None, [_count(len(outcome.checks), "check"), ", ".join(outcome.checks)]))
     return f"{found} in {_subjects(outcome)} ({checks})"
 
 
