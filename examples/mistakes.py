@@ -1,14 +1,13 @@
-"""Twenty mistakes that are easy to make, and what opentrn says about each (docs/error-texts.md shows it).
+"""Mistakes that are easy to make, and what opentrn says about each (docs/error-texts.md shows it).
 
 opentrn check examples/mistakes.py [::KERNEL]
 
 Below the statement that is wrong, `# fix:` gives what it should be; with nothing after it the statement goes away.
 """
 
+import nki
 import nki.isa as nisa
 import nki.language as nl
-
-import nki
 
 
 # ---------------------------------------------------------------- memory
@@ -130,11 +129,9 @@ def too_wide_for_a_bank(x):
     """The result of one product is wider than a PSUM bank holds."""
     out = nl.ndarray((128, 1024), dtype=nl.float32, buffer=nl.shared_hbm)
     tile, product = nl.load(x), nl.ndarray((128, 1024), dtype=nl.float32, buffer=nl.psum)
-    for half in range(2):
-        cut = slice(512 * half, 512 * half + 512)
-        # fix: cut = slice(512 * half, 512 * half + 512)
-        nisa.nc_matmul(dst=product, stationary=tile[:, :128], moving=tile)
-        # fix: nisa.nc_matmul(dst=product[:, cut], stationary=tile[:, :128], moving=tile[:, cut])
+    nisa.nc_matmul(dst=product, stationary=tile[:, :128], moving=tile)
+    # fix: for cut in (nl.ds(0, 512), nl.ds(512, 512)):
+    # fix:     nisa.nc_matmul(dst=product[:, cut], stationary=tile[:, :128], moving=tile[:, cut])
     nl.store(out, nl.copy(product))
     return out
 
@@ -192,10 +189,10 @@ def start_in_mid_quadrant(x):
 def result_in_sbuf(x):
     """A kernel returns tensors of HBM."""
     tile = nl.load(x)
-    out = tile
+    return nl.exp(tile)
     # fix: out = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.shared_hbm)
-    # fix: nl.store(out, tile)
-    return out
+    # fix: nl.store(out, nl.exp(tile))
+    # fix: return out
 
 
 @nki.jit
@@ -217,12 +214,12 @@ def dtype_of_another_library(x):
 
 
 @nki.jit
-def misspelt_operand(x):
-    """The operand is called data, not src."""
+def misspelt_keyword(x):
+    """A keyword with two letters swapped."""
     out = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.shared_hbm)
     tile = nl.load(x)
-    nisa.activation(dst=tile, op=nl.exp, src=tile)
-    # fix: nisa.activation(dst=tile, op=nl.exp, data=tile)
+    nisa.activation(dst=tile, op=nl.exp, data=tile, scael=2.0)
+    # fix: nisa.activation(dst=tile, op=nl.exp, data=tile, scale=2.0)
     nl.store(out, tile)
     return out
 
@@ -239,18 +236,27 @@ def question_to_a_tile(x):
     return out
 
 
-@nki.jit
-def cores_that_never_meet(x):
-    """Core 0 waits at a barrier that core 1 never reaches."""
-    out = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.shared_hbm)
-    half = x.shape[1] // 2
-    mine = nl.ds(nl.program_id(0) * half, half)
-    nl.store(out[:, mine], nl.load(x[:, mine]))
-    if nl.program_id(0) == 0:
-        # fix: if True:
-        nisa.core_barrier(data=out, cores=(0, 1))
-    return out
-
+EXPECTS = {
+    "edge_not_loaded": "memory.uninitialised",
+    "last_rows_not_stored": "memory.unwritten",
+    "slice_past_the_end": "memory.bounds",
+    "gather_past_the_end": "memory.bounds",
+    "everything_at_once": "memory.capacity",
+    "tiles_on_top_of_each_other": "memory.clobber",
+    "sum_that_never_starts": "memory.uninitialised",
+    "bias_under_the_sum": "memory.accumulate",
+    "product_into_sbuf": "rules.nc_matmul.dst.memory",
+    "too_wide_for_a_bank": "rules.nc_matmul.c3",
+    "more_than_128_partitions": "memory.bounds",
+    "shapes_that_differ": "rules.tensor_tensor.c1",
+    "engine_reads_hbm": "rules.tensor_scalar.data.memory",
+    "start_in_mid_quadrant": "rules.tensor_copy.src.start",
+    "result_in_sbuf": "language.call",
+    "nothing_returned": "language.call",
+    "dtype_of_another_library": "language.dtype",
+    "misspelt_keyword": "language.call",
+    "question_to_a_tile": "language.device_value",
+}
 
 CHECK_INPUTS = {
     "edge_not_loaded": "x=bfloat16[128,512]",
@@ -270,7 +276,6 @@ CHECK_INPUTS = {
     "result_in_sbuf": "x=float32[128,64]",
     "nothing_returned": "x=float32[128,64]",
     "dtype_of_another_library": "x=bfloat16[128,64]",
-    "misspelt_operand": "x=float32[128,64]",
+    "misspelt_keyword": "x=float32[128,64]",
     "question_to_a_tile": "x=float32[128,64]",
-    "cores_that_never_meet": "x=float32[128,64] lnc=2",
 }

@@ -13,7 +13,7 @@ from opentrn.checks.outcome import Outcome
 from opentrn.checks.paths import shown_path
 from opentrn.checks.sarif import sarif
 
-__all__ = ["FORM", "FORMATS", "pieces", "render", "summary"]
+__all__ = ["FORM", "FORMATS", "finding_text", "pieces", "render", "summary"]
 
 FORM = "opentrn check 1"
 """What the first field of the JSON says: its kind and version."""
@@ -40,6 +40,11 @@ def pieces(outcome: Outcome) -> Iterator[tuple[str, str]]:
     for name, why in outcome.not_run:
         yield f"not run: {name}: {why}\n", "quiet"
     yield f"{summary(outcome)}\n", ""
+
+
+def finding_text(finding: Finding) -> str:
+    """One finding as the text shows it."""
+    return "".join(piece for piece, _ in _finding(finding))
 
 
 def _finding(finding: Finding) -> Iterator[tuple[str, str]]:

@@ -122,23 +122,24 @@ def _stdout_for(given: argparse.Namespace) -> Any:
         yield
 
 
-def _looks(given: argparse.Namespace) -> Any:
-    """The source of the file, looked at; runs are added to it."""
+def _looks(given: argparse.Namespace, others: Sequence[str] = ()) -> Any:
+    """The source of the file without the `others` of its kernels, looked at; runs are added to it."""
     from opentrn.checks.evidence import read_source
     from opentrn.checks.outcome import Looks
 
     looks = Looks(given.choice)
-    looks.add_source(read_source(Path(given.path).resolve()))
+    looks.add_source(read_source(Path(given.path).resolve()).without(others))
     return looks
 
 
 def _kernels(given: argparse.Namespace) -> tuple[Any, int]:
     """The outcome of every kernel that was asked for, and 2 where none could be run."""
-    from opentrn.cli.kernels import launches_of
+    from opentrn.cli.kernels import launches_of, others_than
     from opentrn.nki.check import evidence_of
 
-    looks = _looks(given)
-    launches = launches_of(_module(given), given.kernel or None, given.inputs, given.lnc)
+    module = _module(given)
+    looks = _looks(given, others_than(given.kernel, module) if given.kernel else ())
+    launches = launches_of(module, given.kernel or None, given.inputs, given.lnc)
     runs = [(launch.kernel, launch.inputs) for launch in launches if launch.inputs is not None]
     for kernel, inputs in watched(runs, len(runs), "checking"):
         looks.add(evidence_of(kernel, inputs.args, inputs.kwargs, given.target or inputs.target, given.how))
