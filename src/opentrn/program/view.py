@@ -278,7 +278,7 @@ class View(_Layout):
     def _no_slice(self, dim: int, start: int, stop: int) -> ViewError:
         past = stop > self.shape[dim] or start > self.shape[dim]
         return _fail(
-            f"slice [{start}:{stop}] {'is past the end of' if past else 'is empty, or outside,'} dimension {dim}",
+            f"slice [{start}:{stop}] is {'past the end of' if past else 'empty, or outside'} dimension {dim}",
             got=f"shape {self.shape}",
             expected=f"0 <= start < stop <= {self.shape[dim]}",
             hint="nothing is clipped: make the last tile smaller, such as nl.ds(start, min(step, n - start))",
