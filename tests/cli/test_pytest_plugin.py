@@ -98,3 +98,118 @@ def test_quick(trn_profile):
 
 def test_trn_profile_times_a_kernel(run):
     run(TIMES, "--opentrn").assert_outcomes(passed=1)
+
+
+LAUNCHES = """
+import nki
+import nki.isa as nisa
+import nki.language as nl
+import numpy as np
+import pytest
+
+@nki.jit
+def kernel(x, width):
+    out = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.shared_hbm)
+    tile = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.sbuf)
+    nisa.dma_copy(dst=tile[:, :width], src=x[:, :width])
+    if width < 64:
+        nisa.dma_copy(dst=tile[:, 64:], src=x[:, 64:])
+    nisa.dma_copy(dst=out, src=tile)
+    return out
+
+X = np.ones((128, 128), np.float32)
+"""
+
+
+def test_the_marker_checks_every_launch_of_a_test(run):
+    result = run(
+        LAUNCHES
+        + """
+@pytest.mark.opentrn_check
+def test_whole():
+    assert (kernel(X, 128) == 1).all()
+
+@pytest.mark.opentrn_check(fail_on="error")
+def test_part():
+    kernel(X, 100)
+
+@pytest.mark.opentrn_check(ignore=["memory.unwritten"])
+def test_ignored():
+    kernel(X, 100)
+
+@pytest.mark.opentrn_check(severity={"memory": "warning"})
+def test_milder():
+    kernel(X, 100)
+
+def test_unmarked():
+    kernel(X, 100)
+""",
+        "--opentrn",
+        "-W",
+        "ignore",
+    )
+    result.assert_outcomes(passed=4, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*test_part*",
+            "*.py:9: error: memory.unwritten (in kernel)",
+            "*1 error in kernel(x=float32[[]128,128[]], width=100) on trn2*",
+        ]
+    )
+
+
+def test_findings_stand_beside_the_failure_of_a_test(run):
+    result = run(
+        LAUNCHES.replace("dst=out, src=tile", "dst=tile[:, :200], src=x")
+        + """
+@pytest.mark.opentrn_check
+def test_raises():
+    kernel(X, 128)
+""",
+        "--opentrn",
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*ViewError*", "*Captured opentrn check*", "*error: memory.bounds (in kernel)"])
+
+
+def test_a_wrong_marker_fails_the_test(run):
+    result = run(
+        """
+import pytest
+
+@pytest.mark.opentrn_check(ignore=["memroy"])
+def test_name():
+    pass
+
+@pytest.mark.opentrn_check(fail_on="bad")
+def test_level():
+    pass
+"""
+    )
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*did you mean memory*", "*fail_on='bad' is none of error, warning, advice*"])
+
+
+def test_the_fixture_fails_on_findings(run):
+    result = run(
+        LAUNCHES
+        + """
+def test_whole(trn_check):
+    assert trn_check(kernel)(X, 128) == []
+
+def test_milder(trn_check):
+    (found,) = trn_check(kernel, severity={"memory": "advice"})(X, 100)
+    assert found.label == "memory.unwritten"
+
+def test_part(trn_check):
+    trn_check(kernel, target="trn3")(X, 100)
+
+def test_wrong(trn_check):
+    trn_check(kernel, only=["memroy"])
+""",
+        "--opentrn",
+    )
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.fnmatch_lines(
+        ["*error: memory.unwritten (in kernel)", "*width=100) on trn3*", "*did you mean memory*"]
+    )

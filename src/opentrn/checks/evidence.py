@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from linecache import getline
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ from opentrn.timing.simulate import simulate
 from opentrn.timing.timeline import Timeline
 
 __all__ = ["Evidence", "Notice", "Source", "read_source"]
+
+_DEF = re.compile(r"\s*(async\s+)?def\s")
+_DECORATORS = 20  # lines that decorators may take
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,15 @@ class Source:
         return [self.path]
 
     def covers(self, file: str, first: int, last: int) -> bool:
-        """Source checks see every line of the file."""
-        return file == self.path
+        """Source checks see these lines: a statement of the tree has one of them."""
+        return file == self.path and any(
+            node.lineno <= last and first <= (node.end_lineno or node.lineno) for node in self.tree.body
+        )
+
+    def without(self, names: Collection[str]) -> Source:
+        """The file without the functions of these names, for a look at one kernel among others."""
+        kept = [node for node in self.tree.body if getattr(node, "name", None) not in names]
+        return replace(self, tree=ast.Module(kept, self.tree.type_ignores))
 
 
 def read_source(path: str | Path, nki: str = "") -> Source:
@@ -135,9 +147,12 @@ class Evidence:
 
     @property
     def site(self) -> Site:
-        """The kernel's first line."""
+        """The line of the kernel's `def` (of its first decorator, where the source is not at hand)."""
         code = self.function.__code__
-        return Site(code.co_filename, code.co_firstlineno, code.co_name)
+        first = code.co_firstlineno
+        rest = range(first, first + _DECORATORS)
+        line = next((n for n in rest if _DEF.match(getline(code.co_filename, n))), first)
+        return Site(code.co_filename, line, code.co_name)
 
     def site_of(self, core: int, row: int) -> Site | None:
         """Where in the user's source instruction `row` of `core` was recorded."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from opentrn.errors import OpentrnError, Site
 
-__all__ = ["SEVERITIES", "Finding", "Related", "worst"]
+__all__ = ["SEVERITIES", "Finding", "Related", "nearby", "related", "text_of", "worst"]
 
 SEVERITIES = ("error", "warning", "advice")
 """From worst to mildest. An error fails on the chip or computes something else there; advice costs time alone."""
@@ -67,8 +68,16 @@ def related(message: str, site: Site | None) -> Related:
 
 def text_of(error: OpentrnError) -> str:
     """What an error says, without its place and hint: those are fields of a finding."""
-    parts = [
-        error.what,
-        *(f"{name} {value}" for name, value in (("got", error.got), ("expected", error.expected)) if value),
-    ]
-    return "; ".join(parts)
+    rows = [("got", error.got), ("expected", error.expected)]
+    if "\n" in (error.got or ""):  # a table comes last
+        rows.reverse()
+    return "; ".join([error.what, *(f"{name} {value}" for name, value in rows if value)])
+
+
+def nearby(finding: Finding) -> Finding:
+    """The finding with tensors that were made in its own file told by their line alone."""
+    if finding.file is None:
+        return finding
+    made = re.compile(f" at {re.escape(finding.file)}:(\\d+)(?: in (?:\\w+|<\\w+>))?")
+    hint = finding.hint and made.sub(r" of line \1", finding.hint)
+    return replace(finding, message=made.sub(r" of line \1", finding.message), hint=hint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import linecache
 from collections.abc import Callable, Iterator
+from textwrap import indent
 from typing import Any
 
 from opentrn.checks.finding import Finding, Related
@@ -12,7 +13,7 @@ from opentrn.checks.outcome import Outcome
 from opentrn.checks.paths import shown_path
 from opentrn.checks.sarif import sarif
 
-__all__ = ["FORM", "FORMATS", "pieces", "render", "summary"]
+__all__ = ["FORM", "FORMATS", "finding_text", "pieces", "render", "summary"]
 
 FORM = "opentrn check 1"
 """What the first field of the JSON says: its kind and version."""
@@ -41,6 +42,11 @@ def pieces(outcome: Outcome) -> Iterator[tuple[str, str]]:
     yield f"{summary(outcome)}\n", ""
 
 
+def finding_text(finding: Finding) -> str:
+    """One finding as the text shows it."""
+    return "".join(piece for piece, _ in _finding(finding))
+
+
 def _finding(finding: Finding) -> Iterator[tuple[str, str]]:
     yield f"{_place(finding.file, finding.line)}: ", "place"
     yield f"{finding.severity}: {finding.label}", finding.severity
@@ -50,7 +56,7 @@ def _finding(finding: Finding) -> Iterator[tuple[str, str]]:
     line = _source(finding.file, finding.line)
     if line:
         yield f"    | {line}\n", "quiet"
-    yield f"  {finding.message}\n", ""
+    yield f"{indent(finding.message, '  ')}\n", ""
     if finding.cost_us is not None:
         yield f"  costs:  up to {finding.cost_us:.3g} us\n", ""
     if finding.hint:
@@ -85,7 +91,7 @@ def summary(outcome: Outcome) -> str:
     counts = [_count(number, severity) for severity, number in outcome.counts.items() if number]
     found = ", ".join(counts) or "no findings"
     found += f" ({len(outcome.suppressed)} suppressed)" if outcome.suppressed else ""
-    checks = f"{_count(len(outcome.checks), 'check')}: {', '.join(outcome.checks)}"
+    checks = ": ".join(filter(None, [_count(len(outcome.checks), "check"), ", ".join(outcome.checks)]))
     return f"{found} in {_subjects(outcome)} ({checks})"
 
 

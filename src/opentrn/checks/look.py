@@ -8,7 +8,7 @@ from typing import Any
 
 from opentrn.checks.all import CHECKS
 from opentrn.checks.evidence import Evidence, Source
-from opentrn.checks.finding import SEVERITIES, Finding
+from opentrn.checks.finding import SEVERITIES, Finding, nearby
 from opentrn.checks.found.suppressions import unused
 from opentrn.checks.names import near
 from opentrn.checks.suppressions import Suppression, suppressions_of
@@ -104,7 +104,7 @@ def examine(over: str, subject: Evidence | Source, choice: Choice = Choice(), fi
         if hits and finding.check != "suppressions":
             suppressed.append((finding, hits[0][0].reason))
         else:
-            findings.append(finding)
+            findings.append(nearby(finding))
     idle = {
         (comment, name, over)
         for comment in comments

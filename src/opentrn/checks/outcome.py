@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from opentrn.checks.all import CHECKS
-from opentrn.checks.evidence import Evidence
+from opentrn.checks.evidence import Evidence, Source
 from opentrn.checks.finding import SEVERITIES, Finding
-from opentrn.checks.look import Choice, Looked, merged
+from opentrn.checks.look import Choice, Looked, examine, merged
 
-__all__ = ["Outcome", "Subject", "outcome_of", "subject_of"]
+__all__ = ["Looks", "Outcome", "Subject"]
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,30 @@ class Outcome:
         return any(SEVERITIES.index(finding.severity) <= SEVERITIES.index(at) for finding in self.findings)
 
 
-def subject_of(evidence: Evidence) -> Subject:
-    """What an evidence is about."""
-    return Subject(evidence.kernel, evidence.arguments, evidence.chip.name, evidence.lnc)
+class Looks:
+    """What has been looked at so far, with one choice of checks."""
 
+    def __init__(self, choice: Choice) -> None:
+        self.choice = choice
+        self.parts: list[Looked] = []
+        self.subjects: list[Subject] = []
+        self.files: list[str] = []
 
-def outcome_of(
-    parts: Sequence[Looked],
-    choice: Choice,
-    subjects: Sequence[Subject] = (),
-    not_run: Sequence[tuple[str, str]] = (),
-    files: Sequence[str] = (),
-) -> Outcome:
-    """The outcome of several looks with one choice of checks."""
-    found = merged(parts, choice)
-    overs = {"run"} if subjects else set()
-    overs |= {"source"} if files else set()
-    checks = tuple(name for name, check in CHECKS.items() if choice.wants(name) and overs & check.looks.keys())
-    return Outcome(found.findings, found.suppressed, checks, tuple(subjects), tuple(not_run), tuple(files))
+    def add(self, evidence: Evidence) -> None:
+        """Look at a run."""
+        self.parts.append(examine("run", evidence, self.choice))
+        self.subjects.append(Subject(evidence.kernel, evidence.arguments, evidence.chip.name, evidence.lnc))
+
+    def add_source(self, source: Source) -> None:
+        """Look at a file."""
+        self.parts.append(examine("source", source, self.choice))
+        self.files.append(source.path)
+
+    def outcome(self, not_run: Sequence[tuple[str, str]] = ()) -> Outcome:
+        """All of it; `not_run` are kernels that could not be run, with why."""
+        overs = {*(["run"] if self.subjects else []), *(["source"] if self.files else [])}
+        checks = [name for name, each in CHECKS.items() if self.choice.wants(name) and overs & each.looks.keys()]
+        found = merged(self.parts, self.choice)
+        return Outcome(
+            found.findings, found.suppressed, tuple(checks), tuple(self.subjects), tuple(not_run), tuple(self.files)
+        )

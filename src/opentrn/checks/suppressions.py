@@ -14,7 +14,7 @@ from opentrn.checks.finding import Finding
 
 __all__ = ["Suppression", "suppressions_in", "suppressions_of"]
 
-_COMMENT = re.compile(r"#\s*opentrn:\s*(?:ignore\b|\w+\s*(?=\[))\s*(?:\[(?P<names>[^\]]*)\])?(?P<reason>.*)")
+_COMMENT = re.compile(r"#\s*opentrn:\s*(?P<word>ignore\b|\w+\s*(?=\[))\s*(?:\[(?P<names>[^\]]*)\])?(?P<reason>.*)")
 _MARK = "opentrn:"
 
 
@@ -63,7 +63,8 @@ def _suppressions(file: str, text: str) -> Iterator[Suppression]:
         for comment in comments:
             found = _COMMENT.search(comment.string)
             if found is not None:
-                names = tuple(name.strip() for name in (found["names"] or "").split(",") if name.strip())
+                listed = (found["names"] or "") if found["word"] == "ignore" else ""
+                names = tuple(name.strip() for name in listed.split(",") if name.strip())
                 reason = found["reason"].strip()
                 yield Suppression(file, comment.start[0], first, last, names, reason, found[0].strip())
 

@@ -122,39 +122,24 @@ def _stdout_for(given: argparse.Namespace) -> Any:
         yield
 
 
-class _Looks:
-    """What has been looked at so far, with one choice of checks."""
+def _looks(given: argparse.Namespace, others: Sequence[str] = ()) -> Any:
+    """The source of the file without the `others` of its kernels, looked at; runs are added to it."""
+    from opentrn.checks.evidence import read_source
+    from opentrn.checks.outcome import Looks
 
-    def __init__(self, given: argparse.Namespace) -> None:
-        from opentrn.checks.evidence import read_source
-        from opentrn.checks.look import examine
-
-        self.path, self.choice = str(Path(given.path).resolve()), given.choice
-        self.parts = [examine("source", read_source(self.path), self.choice)]
-        self.subjects: list[Any] = []
-
-    def add(self, evidence: Any) -> None:
-        """Look at a run."""
-        from opentrn.checks.look import examine
-        from opentrn.checks.outcome import subject_of
-
-        self.parts.append(examine("run", evidence, self.choice))
-        self.subjects.append(subject_of(evidence))
-
-    def outcome(self, not_run: Sequence[tuple[str, str]] = ()) -> Any:
-        """All of it."""
-        from opentrn.checks.outcome import outcome_of
-
-        return outcome_of(self.parts, self.choice, self.subjects, not_run, [self.path])
+    looks = Looks(given.choice)
+    looks.add_source(read_source(Path(given.path).resolve()).without(others))
+    return looks
 
 
 def _kernels(given: argparse.Namespace) -> tuple[Any, int]:
     """The outcome of every kernel that was asked for, and 2 where none could be run."""
-    from opentrn.cli.kernels import launches_of
+    from opentrn.cli.kernels import launches_of, others_than
     from opentrn.nki.check import evidence_of
 
-    looks = _Looks(given)
-    launches = launches_of(_module(given), given.kernel or None, given.inputs, given.lnc)
+    module = _module(given)
+    looks = _looks(given, others_than(given.kernel, module) if given.kernel else ())
+    launches = launches_of(module, given.kernel or None, given.inputs, given.lnc)
     runs = [(launch.kernel, launch.inputs) for launch in launches if launch.inputs is not None]
     for kernel, inputs in watched(runs, len(runs), "checking"):
         looks.add(evidence_of(kernel, inputs.args, inputs.kwargs, given.target or inputs.target, given.how))
@@ -182,7 +167,7 @@ def _script(given: argparse.Namespace, arguments: Sequence[str]) -> tuple[Any, i
     """The outcome of every distinct launch; 1 where the script failed, 2 where it launched nothing."""
     from opentrn.nki.check import checking
 
-    looks = _Looks(given)
+    looks = _looks(given)
     with checking(looks.add, given.target, given.how):
         try:
             code = execute(given.path, arguments, target=given.target, shadow=given.shadow)

@@ -17,7 +17,7 @@ from opentrn.install import install
 from opentrn.nki.inputs import parse_inputs
 from opentrn.nki.kernel import Kernel, simulate
 
-__all__ = ["Inputs", "Launch", "launches_of", "module_of"]
+__all__ = ["Inputs", "Launch", "launches_of", "module_of", "others_than"]
 
 TABLE = "CHECK_INPUTS"
 """The dictionary of a file that gives each kernel's inputs as text."""
@@ -84,6 +84,11 @@ def launches_of(module: ModuleType, name: str | None, inputs: str | None, lnc: i
     if given is not None and not any(launch.inputs is given for launch in launches):
         raise LaunchError(f"--inputs fits no kernel of {module.__file__}", got=inputs, hint=_parameters(chosen))
     return launches
+
+
+def others_than(name: str, module: ModuleType) -> list[str]:
+    """The names of the module's functions that are other kernels."""
+    return [kernel.func.__name__ for each, kernel in _kernels(module, getattr(module, TABLE, {})) if each != name]
 
 
 def _kernels(module: ModuleType, table: dict[str, str]) -> Iterator[tuple[str, Kernel]]:

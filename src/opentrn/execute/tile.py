@@ -13,7 +13,7 @@ import numpy as np
 from opentrn.errors import KernelError, MemoryFault
 from opentrn.execute import access
 from opentrn.execute.indirect import Addresses, addresses
-from opentrn.isa.enums import engine
+from opentrn.isa.enums import MemoryRegion, engine
 from opentrn.numerics.casts import convert, from_f32, to_f32
 from opentrn.numerics.dtypes import DTYPES, DType
 from opentrn.numerics.latitude import taken
@@ -176,13 +176,16 @@ def sentinel(kind: DType) -> Any:
     return kind.carrier.type(float("nan") if kind.is_float and kind.name != "float8_e8m0fnu" else 4)
 
 
+_START_THE_SUM = "the first product of a sum overwrites: accumulate=False, in a loop such as accumulate=k > 0"
+
+
 def _unwritten(tile: Tile, missing: np.ndarray) -> MemoryFault:
     first = tuple(int(i) for i in np.argwhere(missing)[0][: len(tile.view.shape)])
-    what = f"{tile.name} reads elements that were never written"
+    sums = tile.name.rpartition(" ")[2] == "dst" and tile.view.buffer is MemoryRegion.psum
     return MemoryFault(
-        what,
+        f"{tile.name} reads elements that were never written",
         kind="uninitialised",
         got=f"{int(missing.sum())} of {missing.size} elements, the first at index {first}",
         expected=f"every element of {tile.view.storage.allocation} written before it is read",
-        hint="fill it first (nisa.memset), or read only the part that was written",
+        hint=_START_THE_SUM if sums else "fill it first (nisa.memset), or read only the part that was written",
     )

@@ -9,7 +9,7 @@ from opentrn.isa.enums import MemoryRegion, engine
 from opentrn.isa.spec import Broken, Tile, Use
 
 __all__ = [
-    "bits_of", "column", "common", "integers_only", "not_both_psum", "same_dtype", "same_elements", "same_partitions",
+    "bits_of", "column", "common", "cure", "integers_only", "not_both_psum", "same_dtype", "same_elements", "same_partitions",
     "same_tile",
 ]  # fmt: skip
 
@@ -22,7 +22,11 @@ def same_partitions(first: Tile, *others: Tile) -> None:
     """All operands touch equally many partitions."""
     for other in others:
         if _is_tile(other) and other.partitions != first.partitions:
-            raise Broken(f"{first.partitions} and {other.partitions} partitions", "the same number of partitions")
+            raise Broken(
+                f"{first.partitions} and {other.partitions} partitions (shapes {first.shape} and {other.shape})",
+                "the same number of partitions",
+                "the first dimension is the partition: slice one operand, or transpose it (nisa.nc_transpose)",
+            )
 
 
 def same_elements(first: Tile, *others: Tile) -> None:
@@ -129,6 +133,19 @@ def _indirection(use: Use) -> Iterable[tuple[str, str, Any]]:
             yield f"{name}.dynamic", "a run-time address", "a compile-time address for this operand"
         elif tile.dynamic.kind == "vector" and engine.dma not in use.instruction.engines:
             yield f"{name}.dynamic", "a vector_offset", "vector_offset only on DMA instructions"
+
+
+def cure(fact: str, got: str, expected: str) -> str | None:
+    """What helps when a condition of `common` is broken; None where expected says it."""
+    if fact == "start":
+        return "nisa.dma_copy moves data between any partitions"
+    if fact != "memory":
+        return None
+    if "hbm" in got:
+        return "bring it on the chip first (nisa.dma_copy or nl.load)"
+    if expected == "psum":
+        return "make it with buffer=nl.psum; nisa.tensor_copy moves it to SBUF"
+    return "nisa.tensor_copy moves values between SBUF and PSUM, nisa.dma_copy from and to HBM"
 
 
 def common(use: Use) -> Iterable[tuple[str, str, str]]:

@@ -225,11 +225,13 @@ class _Launch:
     def _result(self, returned: Any) -> Any:
         if not _has_tensor(returned) and not self._wrote_arguments():
             what = "nothing" if returned is None else "no tensor"
+            jax = any(a.stored and not a.changes for a in self.arguments.values())
             raise LaunchError(
                 f"kernel {self.name} returned {what} and stored into none of its arguments",
                 got=repr(returned)[:200],
                 expected="a tensor in nl.shared_hbm",
-                hint="return the nl.ndarray(..., buffer=nl.shared_hbm) that holds the result; jax arrays never change",
+                hint="return the nl.ndarray(..., buffer=nl.shared_hbm) that holds the result"
+                + ("; what is stored into a jax array is lost" if jax else ""),
             )
         return self._convert(returned)
 
@@ -272,13 +274,15 @@ class _Launch:
 
     def _warn_unwritten(self, view: View, missing: np.ndarray) -> None:
         """The caller may know that part of a result means nothing, so this is no error."""
+        first = tuple(int(index) for index in np.argwhere(missing)[0])
         fault = MemoryFault(
             f"kernel {self.name} returned elements that were never written",
             kind="unwritten",
             site=view.storage.allocation.site,
-            got=f"{int(missing.sum())} of {missing.size} elements of {view.storage.allocation}",
+            got=f"{int(missing.sum())} of {missing.size} elements, the first at index {first}, "
+            f"of {view.storage.allocation}",
             expected="every element of a result written",
-            hint="they are shown as NaN, in integers as 4",
+            hint="write them too, or return only the part that is written (they are shown as NaN, in integers as 4)",
         )
         self.cores[0].warnings.append(fault)
         notice(str(fault), UserWarning)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copyreg
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import ml_dtypes
 import numpy as np
@@ -171,7 +172,7 @@ def dtype(spelling: object) -> DType:
     name = _name_of(spelling)
     known = DTYPES.get(name) or DTYPES.get(_ALIASES.get(name, ""))
     if known is None:
-        raise DTypeError(_refusal(spelling, name))
+        raise _refusal(spelling, name)
     return known
 
 
@@ -187,7 +188,10 @@ def _name_of(spelling: object) -> str:
     return inner.name if isinstance(inner, np.dtype) else str(inner).removeprefix("torch.")
 
 
-def _refusal(spelling: object, name: str) -> str:
-    instead = _INSTEAD.get(name)
-    hint = f"use {instead}" if instead else "known: " + ", ".join(DTYPES)
-    return f"{spelling!r} is no NKI data type; {hint}"
+def _refusal(spelling: object, name: str) -> DTypeError:
+    near = [_INSTEAD[name]] if name in _INSTEAD else get_close_matches(name, DTYPES, n=1)
+    return DTypeError(
+        f"{spelling!r} is no NKI data type",
+        expected=None if near else ", ".join(DTYPES),
+        hint=f"use {near[0]}" if near else None,
+    )

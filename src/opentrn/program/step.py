@@ -15,13 +15,11 @@ from typing import Any
 from opentrn.errors import RuleError, Site
 from opentrn.isa.attributes import member
 from opentrn.isa.enums import engine
-from opentrn.isa.rules import common
+from opentrn.isa.rules import common, cure
 from opentrn.isa.spec import Broken, Cost, Instruction, Use
 from opentrn.program.view import View
 
 __all__ = ["Step", "prepare"]
-
-_MOVES = "nisa.tensor_copy moves values between SBUF and PSUM, nisa.dma_copy from and to HBM"
 
 
 @dataclass(slots=True, eq=False)
@@ -64,6 +62,10 @@ class Step:
         return self._cost
 
 
+_FACTS = {"start": "start partition", "partitions": "number of partitions", "dynamic": "address", "extent": "pattern"}
+"""How messages call what is wrong with an operand, where its label's word is not enough."""
+
+
 def prepare(
     instruction: Instruction,
     arguments: dict[str, Any],
@@ -104,10 +106,8 @@ def prepare(
     use = Use(instruction, values, chip)
     for label, got, expected in common(use):
         name, _, fact = label.partition(".")
-        hint = _MOVES if fact == "memory" else None
-        raise broken(
-            label, Broken(got, expected, hint), f"the {fact} of {name} is not allowed" if fact else "not on this chip"
-        )
+        what = f"the {_FACTS.get(fact, fact)} of {name} is not allowed" if fact else "not on this chip"
+        raise broken(label, Broken(got, expected, cure(fact, got, expected)), what)
     use.engine = _engine(use, asked, broken)
     for rule in instruction.rules:
         try:

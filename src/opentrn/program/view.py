@@ -233,13 +233,7 @@ class View(_Layout):
             raise _fail(f"slice step on dimension {dim}", got=f"step {step}", expected="a positive step")
         # a core that gets no share of the work makes an empty view of HBM; no instruction takes it
         if not 0 <= start <= stop <= size or (start == stop and self.buffer.on_chip):
-            what = f"slice [{start}:{stop}] is outside dimension {dim}, or empty"
-            raise _fail(
-                what,
-                got=f"{start}:{stop} on shape {self.shape}",
-                expected=f"0 <= start < stop <= {size}",
-                hint="NKI has no clipping: compute the edge tile's size, e.g. nl.ds(start, min(step, n - start))",
-            )
+            raise self._no_slice(dim, start, stop)
         return start, step, (stop - start + step - 1) // step
 
     def _integer(self, value: Any, dim: int) -> int:
@@ -280,6 +274,15 @@ class View(_Layout):
                 view = view._narrow(dim, self._position(dim, key), 1, 1)
                 dropped.append(dim)
         return view._drop(dropped)
+
+    def _no_slice(self, dim: int, start: int, stop: int) -> ViewError:
+        past = stop > self.shape[dim] or start > self.shape[dim]
+        return _fail(
+            f"slice [{start}:{stop}] is {'past the end of' if past else 'empty, or outside'} dimension {dim}",
+            got=f"shape {self.shape}",
+            expected=f"0 <= start < stop <= {self.shape[dim]}",
+            hint="nothing is clipped: make the last tile smaller, such as nl.ds(start, min(step, n - start))",
+        )
 
     def _position(self, dim: int, key: Any) -> int:
         size, value = self.shape[dim], self._integer(key, dim)

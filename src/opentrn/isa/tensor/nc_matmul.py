@@ -79,6 +79,9 @@ def _(use: Use) -> None:
         raise Broken(f"{contraction(use, use.stationary)[1]} from {use.stationary.shape}", f"at most {limit}")
 
 
+_PIECES = "split the free dimension of moving (and dst), and make one product for each piece"
+
+
 @nc_matmul.rule("c3", "documented", "the free size of moving fits one PSUM bank (v2, v3) or the whole PSUM (v4)")
 def _(use: Use) -> None:
     limits = use.chip.limits
@@ -86,7 +89,7 @@ def _(use: Use) -> None:
     if use.chip.nc_version >= 4 and use.dst.dtype == "bfloat16":
         limit = limits.gemm_moving_fmax_bf16_dst
     if contraction(use, use.moving)[1] > limit:
-        raise Broken(f"{contraction(use, use.moving)[1]} from {use.moving.shape}", f"at most {limit}", "tile N")
+        raise Broken(f"{contraction(use, use.moving)[1]} from {use.moving.shape}", f"at most {limit}", _PIECES)
 
 
 @nc_matmul.rule("c4", "documented", "dst has the free size of stationary as partitions and that of moving as elements")

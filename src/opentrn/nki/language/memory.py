@@ -101,7 +101,7 @@ def _refuse_partitions(sizes: tuple[int, ...], region: MemoryRegion, partitions:
         site=user_site(2),
         got=f"{sizes[0]} partitions of shape {sizes}",
         expected=f"at most {partitions} (the first dimension is the partition)",
-        hint="tile the first dimension",
+        hint="split the first dimension into tiles, or move part of it behind (reshape)",
     )
 
 
