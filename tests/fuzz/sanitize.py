@@ -53,8 +53,13 @@ def build() -> Path:
     return next(FOLDER.glob("_native*.so"))
 
 
-def fuzz(module: Path, *arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
-    """``python -m tests.fuzz`` on the sanitized module; any report of a sanitizer ends it with an error."""
+def fuzz(
+    module: Path, *arguments: str, timeout: float | None = None, shown: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """``python -m tests.fuzz`` on the sanitized module; any report of a sanitizer ends it with an error.
+
+    What it says is kept, or with `shown` printed as it comes.
+    """
     environment = {
         **os.environ,
         "LD_PRELOAD": " ".join(_library(name) for name in ("libasan.so", "libubsan.so", "libstdc++.so")),
@@ -63,7 +68,9 @@ def fuzz(module: Path, *arguments: str, timeout: float | None = None) -> subproc
         "OMP_NUM_THREADS": "1",
     }
     command = [sys.executable, "-m", "tests.fuzz", "--native", str(module), *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=timeout, check=False)
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, text=True, capture_output=not shown, timeout=timeout, check=False
+    )
 
 
 def _library(name: str) -> str:
@@ -81,9 +88,8 @@ def main() -> None:
     if why_not():
         print(f"no sanitized build here: {why_not()}")
         return
-    done = fuzz(build(), *sys.argv[1:])
-    print(done.stdout, done.stderr, sep="")
-    sys.exit(done.returncode)
+    print("the native core with address and undefined-behaviour sanitizers:", flush=True)
+    sys.exit(fuzz(build(), *sys.argv[1:], shown=True).returncode)
 
 
 if __name__ == "__main__":

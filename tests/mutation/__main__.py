@@ -75,9 +75,9 @@ def _report(verdicts: list[tuple[Subject, Mutant, Verdict]], given: argparse.Nam
     _print_table({**dict(sorted(table.items())), "all": total})
     for subject, mutant, verdict, judged in survivors:
         kind = "equivalent" if judged["equivalent"] == "yes" else "SURVIVES"
-        print(f"{kind}: {mutant.operator}: {subject}:{mutant.name} (off {verdict.off:.3g}): {judged['reason']}")
+        print(f"{kind}: {mutant.operator}: {subject}: {mutant.name} (line {mutant.line}) (off {verdict.off:.3g}): {judged['reason']}")
     for subject, mutant, text in wrong:
-        print(f"CHECK RAISED: {mutant.operator}: {subject}:{mutant.name}: {text}")
+        print(f"CHECK RAISED: {mutant.operator}: {subject}: {mutant.name} (line {mutant.line}): {text}")
     share = total["caught"] / max(1, total["mutants"] - total["equivalent"])
     print(f"seed {given.seed}: {share:.1%} of the mutants that are not equivalent are caught (wanted: {WANTED:.0%})")
     if given.list:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -32,18 +33,15 @@ OTHER_DTYPE = {"float32": "bfloat16", "bfloat16": "float8_e4m3", "int32": "int16
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: the operator's name, the line, what was there and what is there instead, and the changed source."""
+    """One change: the operator's name, where it is, what was there and what is there instead, and the changed source.
+
+    `name` identifies it as long as the function keeps that statement.
+    """
 
     operator: str
     line: int
-    before: str
-    after: str
+    name: str
     source: str
-
-    @property
-    def name(self) -> str:
-        """What identifies it while the kernel's file stays as it is."""
-        return f"{self.line}: {self.before} -> {self.after}"
 
 
 Offer = Iterator[ast.AST]
@@ -251,17 +249,24 @@ class _Replace(ast.NodeTransformer):
 
 def mutants(source: str, lines: set[int]) -> Iterator[Mutant]:
     """Every mutant of a file at `lines` (those that the kernel runs), in the order of the file."""
-    tree = ast.parse(source)
-    body = [node for top in tree.body if isinstance(top, ast.FunctionDef) for node in ast.walk(top)]
-    placed = [(getattr(n, "lineno", 0), n) for n in body if getattr(n, "lineno", 0) in lines]
-    for line, node in sorted(placed, key=lambda pair: pair[0]):
-        for name, offer in OPERATORS.items():
-            for new in offer(node):
-                yield _mutant(source, name, line, node, new)
+    seen: Counter[str] = Counter()
+    for function in ast.walk(ast.parse(source)):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        for node in ast.walk(function):
+            if getattr(node, "lineno", 0) not in lines:
+                continue
+            for operator, offer in OPERATORS.items():
+                for new in offer(node):
+                    before, after = (" ".join(ast.unparse(_head(n)).split()) for n in (node, new))
+                    name = f"{function.name}: {before} -> {after}"
+                    seen[name] += 1
+                    name += f" #{seen[name]}" if seen[name] > 1 else ""
+                    yield Mutant(operator, node.lineno, name, _replaced(source, node, new))  # type: ignore[attr-defined]
 
 
-def _mutant(source: str, name: str, line: int, node: ast.AST, new: ast.AST) -> Mutant:
-    """The source with `node` replaced; the rest keeps its lines."""
+def _replaced(source: str, node: ast.AST, new: ast.AST) -> str:
+    """The source with `node` replaced."""
     tree = ast.parse(source)
     twin = next(
         n
@@ -272,8 +277,7 @@ def _mutant(source: str, name: str, line: int, node: ast.AST, new: ast.AST) -> M
         and ast.dump(n) == ast.dump(node)
     )
     changed = ast.fix_missing_locations(_Replace(twin, ast.copy_location(copy.deepcopy(new), node)).visit(tree))
-    before, after = (" ".join(ast.unparse(n).split()) for n in (_head(node), _head(new)))
-    return Mutant(name, line, before, after, ast.unparse(changed))
+    return ast.unparse(changed)
 
 
 def _head(node: ast.AST) -> ast.AST:

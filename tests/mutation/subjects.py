@@ -35,13 +35,15 @@ class Subject:
         return f"{self.file}::{self.kernel}"
 
 
-def _normal(*shapes: tuple[int, ...], dtype: Any = np.float32) -> Callable[[np.random.Generator], tuple[Any, ...]]:
-    return lambda random: tuple(random.standard_normal(shape, np.float32).astype(dtype) for shape in shapes)
+def _normal(
+    *shapes: tuple[int, ...], dtype: Any = np.float32, scale: float = 1
+) -> Callable[[np.random.Generator], tuple[Any, ...]]:
+    return lambda random: tuple((scale * random.standard_normal(shape, np.float32)).astype(dtype) for shape in shapes)
 
 
 def _attention(random: np.random.Generator) -> tuple[Any, ...]:
     identity = np.eye(128, dtype=np.float32)
-    return (*(random.uniform(-1, 1, (128, 512)).astype(BF16) for _ in range(3)), identity, identity.astype(BF16))
+    return (*((4 * random.uniform(-1, 1, (128, 1024))).astype(BF16) for _ in range(3)), identity, identity.astype(BF16))
 
 
 def _mamba(random: np.random.Generator) -> tuple[Any, ...]:
@@ -51,7 +53,7 @@ def _mamba(random: np.random.Generator) -> tuple[Any, ...]:
 
 
 SUBJECTS = (
-    Subject("examples/attention.py", "attention", _normal(*[(1, 256, 64)] * 3, dtype=BF16)),
+    Subject("examples/attention.py", "attention", _normal(*[(1, 640, 64)] * 3, dtype=BF16, scale=4)),
     Subject("examples/optimising/matmul.py", "tiled", _normal((256, 256), (256, 1024), dtype=BF16)),
     Subject("examples/optimising/matmul.py", "hoisted", _normal((256, 256), (256, 512), dtype=BF16)),
     Subject("examples/optimising/matmul.py", "blocked", _normal((256, 256), (256, 1024), dtype=BF16)),
