@@ -264,6 +264,19 @@ def test_a_new_psum_tensor_starts_unwritten():
 
 
 # ------------------------------------------------------------------ results
+def test_unwritten_elements_at_a_run_time_address_show_sentinels_too():
+    def kernel(x):
+        tile, index = nl.ndarray((4, 8), dtype=nl.float32), nl.zeros((1, 1), dtype=nl.int32)
+        got = nl.ndarray((4, 8), dtype=nl.float32)
+        nisa.activation(dst=got, op=nl.copy, data=tile.ap([[8, 4], [1, 8]], scalar_offset=index, indirect_dim=1))
+        nisa.dma_copy(dst=x, src=got)
+        return x
+
+    report = lenient(kernel, np.zeros((4, 8), np.float32))
+    assert [w.kind for w in report.warnings] == ["uninitialised"]
+    assert np.isnan(report.results).all()
+
+
 def test_unwritten_elements_of_a_result_are_sentinels():
     def kernel(x):
         made = []

@@ -61,6 +61,10 @@ class Addresses:
         shadow = self._shadow()
         return self.valid & ~(shadow[np.where(self.valid, self.index, 0)] == 1).all(-1)
 
+    def show(self, value: Any, where: np.ndarray) -> None:
+        """Put `value` into the legal elements where `where`, which stay unwritten."""
+        self._flat()[self.index[self.valid & where]] = value
+
     def forget(self, where: np.ndarray) -> None:
         """Mark the legal elements where `where` as never written."""
         if self.view.block.state == 0:

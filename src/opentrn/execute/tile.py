@@ -101,8 +101,9 @@ class Tile:
     def _show_sentinels(self, missing: np.ndarray) -> None:
         """What a raw look at unwritten memory shows: NaN, or 4 in integers (nki_simulator.rst, SDK 2.32)."""
         if self.view.dynamic is None:
-            window = access.strided(self.view)
-            window[missing] = sentinel(self.held)
+            access.strided(self.view)[missing] = sentinel(self.held)
+        else:
+            self.where().show(sentinel(self.held), missing)
 
     def peek(self) -> np.ndarray:
         """(partitions, elements) float32 of what memory holds, written or not; only where `written` is it meaningful."""

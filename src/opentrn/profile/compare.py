@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
+from opentrn.errors import FileError
 from opentrn.profile.report import ProfileReport
 from opentrn.profile.text import bar, spoken, table
 
@@ -38,25 +40,50 @@ def compare(a: ProfileReport | Mapping[str, Any], b: ProfileReport | Mapping[str
     """Compare two reports, or the dictionaries that `ProfileReport.to_dict` gave (also read back from a file).
 
     Lines are matched by function and instruction, so that the same kernel in two files, or after an edit that moved its
-    lines, still meets itself; equal ones of one function are matched in the order of their lines.
+    lines, still meets itself; equal ones of one function are matched in the order of their lines. Raises FileError for a
+    dictionary that is no report.
     """
-    one, two = (x.to_dict() if isinstance(x, ProfileReport) else dict(x) for x in (a, b))
+    one, two = (_side(x.to_dict() if isinstance(x, ProfileReport) else x) for x in (a, b))
     return Comparison(
-        (_title(one), _title(two)),
-        _paired(_total(one), _total(two)),
-        tuple(d for d in _paired(_engines(one), _engines(two)) if d.a or d.b),
-        _paired(_bounds(one), _bounds(two)),
-        tuple(sorted(_paired(_lines(one), _lines(two)), key=lambda d: -abs(d.b - d.a))),
+        (one.title, two.title),
+        _paired(one.total, two.total),
+        tuple(d for d in _paired(one.engines, two.engines) if d.a or d.b),
+        _paired(one.bounds, two.bounds),
+        tuple(sorted(_paired(one.lines, two.lines), key=lambda d: -abs(d.b - d.a))),
     )
+
+
+_Values = dict[str, tuple[float, str]]
+
+
+@dataclass(frozen=True)
+class _Side:
+    """What is compared of one report."""
+
+    title: str
+    total: _Values
+    engines: _Values
+    bounds: _Values
+    lines: _Values
+
+
+def _side(report: Mapping[str, Any]) -> _Side:
+    """Raises FileError where the report (of a file that somebody changed) lacks something or holds no numbers."""
+    try:
+        made = _Side(_title(report), _total(report), _engines(report), _bounds(report), _lines(report))
+        for values in (made.total, made.engines, made.bounds, made.lines):
+            if not all(isfinite(value) for value, _ in values.values()):
+                raise ValueError("a quantity that is no finite number")
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        got = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise FileError("a report that cannot be compared", got=got, expected="what ProfileReport.to_dict gave") from None
+    return made
 
 
 def _title(report: Mapping[str, Any]) -> str:
     reorder = report.get("reorder", 0)  # a file of an older version has none
     changes = ", ".join([*report["changes"], *([f"reorder={reorder}"] if reorder else [])])
     return f"{report['kernel']} on {report['target']}" + (f" with {changes}" if changes else "")
-
-
-_Values = dict[str, tuple[float, str]]
 
 
 def _paired(one: _Values, two: _Values) -> tuple[Difference, ...]:
