@@ -30,7 +30,13 @@ class Addresses:
     view: View
     index: np.ndarray
     valid: np.ndarray
-    complaint: str
+    bad: np.ndarray
+    """The index values that are out of bounds."""
+
+    @property
+    def complaint(self) -> str:
+        """The first of them, for a message."""
+        return _complaint(self.bad)
 
     @property
     def all_valid(self) -> bool:
@@ -85,9 +91,13 @@ class Rows:
     view: View
     index: np.ndarray
     legal: np.ndarray
-    complaint: str
     values: np.ndarray
     """Window on the block: first the places where a row can be, then the row itself."""
+
+    @property
+    def complaint(self) -> str:
+        """The first index values that are out of bounds, for a message."""
+        return _complaint(self.index[~self.legal])
 
     @property
     def all_valid(self) -> bool:
@@ -192,7 +202,7 @@ def _rows(view: View, move: Any, index: np.ndarray, legal: np.ndarray) -> Rows |
         return None
     steps = [s * held.itemsize for s in (move.step, *strides)]
     window = np.ndarray((places, *shape), held, view.block.array, view.offset * held.itemsize, steps)
-    return Rows(view, rows, fine, _complaint(rows[~fine]), window)
+    return Rows(view, rows, fine, window)
 
 
 def _elements(view: View, move: Any, index: np.ndarray, legal: np.ndarray) -> Addresses:
@@ -204,7 +214,7 @@ def _elements(view: View, move: Any, index: np.ndarray, legal: np.ndarray) -> Ad
     flat = base + index * move.step
     total = view.block.nbytes // access.carrier(view).itemsize
     valid = np.broadcast_to(legal, view.shape) & (flat >= 0) & (flat < total)
-    return Addresses(view, flat, valid, _complaint(np.broadcast_to(index, view.shape)[~valid]))
+    return Addresses(view, flat, valid, np.broadcast_to(index, view.shape)[~valid])
 
 
 def _complaint(bad: np.ndarray) -> str:
