@@ -1,7 +1,8 @@
 """`nki.cpu_simulate`: the private name by which nki-library's tests (tag 2.29) reach the simulator.
 
 What nki_simulator.rst (SDK 2.32) says of AWS's simulator holds here: memory that nobody wrote reads as NaN, or as 4 in
-integers, and computing on it is no error; a warning tells of the first place. `nki.simulate` and plain calls raise there.
+integers, and computing on it is no error; nor are tensors that overflow SBUF or PSUM, which the compiler would spill. A
+warning tells of the first place. `nki.simulate` and plain calls raise there.
 """
 
 from __future__ import annotations
