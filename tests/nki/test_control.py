@@ -10,7 +10,7 @@ from tests.nki.kit import ANCHOR, inside, tile
 
 import opentrn
 from opentrn import nki
-from opentrn.errors import KernelError, LaunchError, ViewError
+from opentrn.errors import CapacityError, KernelError, LaunchError, MemoryFault, ViewError
 from opentrn.machine.chip import load_chip
 from opentrn.nki import isa as nisa
 from opentrn.nki import language as nl
@@ -313,6 +313,40 @@ def test_cpu_simulate_takes_the_chip_from_the_harness(monkeypatch: pytest.Monkey
         assert nki.cpu_simulate(kernel)(X)[0, 0] == want
     monkeypatch.delenv("NKI_NC_VERSION")
     np.testing.assert_array_equal(nki.cpu_simulate(nki.jit(kernel))[2](x=X), [[3, 2]])
+
+
+def test_cpu_simulate_reads_unwritten_memory_as_nan_and_says_so() -> None:
+    def kernel(x: Any) -> Any:
+        half = nl.ndarray(x.shape, nl.float32, nl.sbuf)
+        half[0:1] = nl.load(x[0:1])
+        out = nl.ndarray(x.shape, nl.float32, nl.shared_hbm)
+        nl.store(out, nl.multiply(half, 2.0))
+        return out
+
+    x = np.ones((2, 3), np.float32)
+    with pytest.warns(UserWarning, match="never written"):
+        got = nki.cpu_simulate(kernel)(x)
+    np.testing.assert_array_equal(got, [[2, 2, 2], [np.nan] * 3])
+    with pytest.raises(MemoryFault):
+        nki.simulate(kernel)(x)
+
+
+def test_cpu_simulate_takes_tensors_that_overflow_sbuf_and_says_so() -> None:
+    def kernel(x: Any) -> Any:
+        tiles = [nl.full((128, 15000), float(n), nl.float32) for n in range(5)]
+        for other in tiles[1:]:
+            nisa.tensor_tensor(tiles[0], tiles[0], other, nl.add)
+        out = nl.ndarray((128, 1), nl.float32, nl.shared_hbm)
+        nl.store(out, tiles[0][:, 0:1])
+        return out
+
+    with pytest.warns(UserWarning, match="sbuf is over capacity"):
+        assert np.all(nki.cpu_simulate(kernel)(X) == 10)
+    report = nki.jit(kernel).report((X,), {}, strict=False, trace=True)
+    memory = report.memory[0][nl.sbuf]
+    assert memory.peak > memory.capacity and report.traces is not None
+    with pytest.raises(CapacityError):
+        nki.simulate(kernel)(X)
 
 
 def test_annotations_of_public_kernels() -> None:

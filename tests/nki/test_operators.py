@@ -215,6 +215,16 @@ def test_a_truth_value_means_all_true() -> None:
     assert inside(body) == (True, False)
 
 
+def test_a_tensor_that_holds_a_zero_is_there() -> None:
+    """Public kernels write ``if tensor:`` for ``is not None`` (nki-library's mlp_tkg: expert_index, whose values may be 0)."""
+
+    def body() -> tuple[bool, bool]:
+        zeros = nl.zeros((2, 2), nl.int32)
+        return bool(zeros), bool(nl.ndarray((2, 2), nl.float32, nl.sbuf))
+
+    assert inside(body) == (True, True)
+
+
 def test_two_numbers_or_an_array_are_refused() -> None:
     with pytest.raises(LaunchError, match="at least one tile"):
         computed(nl.add, 1.0, 2.0)

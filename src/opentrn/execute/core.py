@@ -210,9 +210,29 @@ class Core:
             manual = any(a.manual for a in self.allocations if a.buffer is region)
             facts = self.chip.memory
             limit = facts.sbuf_bytes_per_partition if manual and region is MemoryRegion.sbuf else self.capacity(region)
-            self.maps[region] = allocate(self.allocations, region, limit, bank)
+            self.maps[region] = self._allocate_in(region, limit, bank)
             if self.mode.trace:
                 spread(self.maps[region], bank)
+
+    def _allocate_in(self, region: MemoryRegion, limit: int, bank: int | None) -> MemoryMap:
+        """The map of one memory. Unless strict, tensors that do not fit are noted, and get addresses beyond its end.
+
+        "If the total size of the live data ... overflows the capacity of any on-chip memory, the Neuron compiler will
+        insert the necessary spills" (memory-hierarchy-overview.rst, SDK 2.32); that traffic is not modelled.
+        """
+        room = limit
+        while True:
+            try:
+                made = allocate(self.allocations, region, room, bank)
+            except CapacityError as error:
+                if self.mode.strict:
+                    raise
+                if room == limit:
+                    self.warnings.append(error)
+                room *= 2
+            else:
+                made.capacity = limit
+                return made
 
     # ---------------------------------------------------------------- execution
     def flush(self) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from opentrn.errors import KernelError, MemoryFault
 from opentrn.execute import access
-from opentrn.execute.indirect import Addresses, addresses
+from opentrn.execute.indirect import Addresses, Rows, addresses
 from opentrn.isa.enums import MemoryRegion, engine
 from opentrn.numerics.casts import convert, from_f32, to_f32
 from opentrn.numerics.dtypes import DTYPES, DType
@@ -29,7 +29,7 @@ class Tile:
 
     def __init__(self, view: View, name: str = "", core: Any = None, unit: engine | None = None) -> None:
         self.view, self.name, self.core, self.unit = view, name, core, unit
-        self._addresses: Addresses | None = None
+        self._addresses: Addresses | Rows | None = None
 
     # ---------------------------------------------------------------- facts
     def __getattr__(self, fact: str) -> Any:
@@ -54,6 +54,8 @@ class Tile:
         """Raise KernelError when a run-time index is out of bounds (of the elements where `chosen`)."""
         where, move = self.where(), self.view.dynamic
         assert move is not None
+        if where.all_valid:
+            return
         bad = ~where.valid if chosen is None else ~where.valid & chosen.reshape(where.valid.shape)
         if bad.any():
             raise KernelError(
@@ -76,7 +78,7 @@ class Tile:
         """All elements as one row-major sequence in the carrier dtype."""
         return self.array().reshape(-1)
 
-    def where(self) -> Addresses:
+    def where(self) -> Addresses | Rows:
         """The run-time addresses of an indirect operand, resolved once."""
         if self._addresses is None:
             self._addresses = addresses(self.view, lambda index, name: Tile(index, name, self.core), self.unit)

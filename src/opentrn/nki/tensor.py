@@ -14,7 +14,7 @@ from opentrn.program.site import user_site
 from opentrn.program.storage import Storage
 from opentrn.program.view import View
 
-__all__ = ["NkiTensor"]
+__all__ = ["Answer", "NkiTensor"]
 
 
 class NkiTensor(View):
@@ -72,8 +72,8 @@ class NkiTensor(View):
         return str(self)
 
     def __bool__(self) -> bool:
-        """True when every element is nonzero, so that ``assert nl.equal(a, b)`` reads as in the reference."""
-        return bool(np.all(self.numpy() != 0))
+        """True: it is there. Public kernels write ``if tensor:`` for ``is not None``, whatever the tensor holds."""
+        return True
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -83,3 +83,18 @@ class NkiTensor(View):
         from opentrn.nki.language.memory import assign
 
         assign(self[key], value)
+
+
+class Answer(NkiTensor):
+    """What a comparison gave: ones and zeros, true where all are ones, as ``assert nl.equal(a, b)`` in the reference wants."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, tensor: NkiTensor) -> Answer:
+        """The same tensor as an answer."""
+        return cls._make(tensor.storage, tensor.shape, tensor.strides, tensor.offset, tensor.dtype, tensor.dynamic)
+
+    def __bool__(self) -> bool:
+        """True when every element is nonzero."""
+        return bool(np.all(self.numpy() != 0))

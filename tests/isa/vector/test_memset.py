@@ -36,11 +36,18 @@ def test_c1_accepts_an_int_into_floats():
 
 @pytest.mark.parametrize("dtype", [*INTEGERS, "bool"])
 def test_c1_refuses_a_float_into_integers(dtype):
-    """NKI 0.3.0 release notes: value=2.0 instead of value=2 is an error."""
-    error = refused("memset", "c1", dst=out((4, 8), dtype), value=2.0)
+    error = refused("memset", "c1", dst=out((4, 8), dtype), value=2.5)
     assert error.hint == "write 2"
-    refused("memset", "c1", dst=out((4, 8), dtype), value=np.float32(0))
+    refused("memset", "c1", dst=out((4, 8), dtype), value=np.float32(0.5))
     assert refused("memset", "c1", dst=out((4, 8), dtype), value=float("-inf")).hint is None
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, "bool"])
+def test_c1_accepts_a_whole_number_as_a_float_as_before_nki_0_3(dtype):
+    """The NKI 0.3.0 release notes call value=2.0 for an integer tile an error; AWS's kernels of that SDK still write it."""
+    with pytest.warns(DeprecationWarning, match="write 1"):
+        got = result("memset", dst=out((4, 7), dtype), value=1.0)
+    assert (got == 1).all()
 
 
 @pytest.mark.parametrize("dtype", PACKED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from math import isfinite
 from types import SimpleNamespace
 from typing import Any
@@ -31,13 +32,18 @@ def memset(dst, value, engine=enums.engine.unknown, name=None):
 
 @memset.rule("c1", "documented", "an integer dst takes an integer value")
 def _(use: Use) -> None:
-    # NKI 0.3.0 release notes: "Enforces strict type matching between value and destination dtype"
-    if (use.dst.dt.is_integer or use.dst.dt.kind == "bool") and isinstance(use.value, float):
+    # NKI 0.3.0 release notes: "Enforces strict type matching between value and destination dtype". A whole number as a
+    # float is the older spelling (0.2 cast it), which AWS's kernels still have (nki-library 2.29, cross_partition_copy).
+    if not (use.dst.dt.is_integer or use.dst.dt.kind == "bool") or not isinstance(use.value, float):
+        return
+    if not use.value.is_integer():
         raise Broken(
             f"value={use.value} (float) into {use.dst.dtype}",
             "an int",
             f"write {int(use.value)}" if isfinite(use.value) else None,
         )
+    text = f"nisa.memset(value={use.value}) into {use.dst.dtype} is the spelling of NKI before 0.3.0: write {int(use.value)}"
+    warnings.warn(text, DeprecationWarning, stacklevel=2)
 
 
 @memset.rule("c2", "documented", "a packed x4 dst takes 0 only")

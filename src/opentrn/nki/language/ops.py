@@ -9,8 +9,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from opentrn.nki.language.compute import BINARY, UNARY, binary, unary
+from opentrn.nki.tensor import Answer
 
 __all__ = [*BINARY, *UNARY, "average", "bypass", "prelu"]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+COMPARISONS = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"}
 
 
 class _Marker:
@@ -32,7 +36,8 @@ def _made(name: str, body: Callable[..., Any], text: str) -> Callable[..., Any]:
 
 def _binary(name: str, text: str) -> Callable[..., Any]:
     def operator(x: Any, y: Any, dtype: Any = None) -> Any:
-        return binary(name, x, y, dtype)
+        made = binary(name, x, y, dtype)
+        return Answer.of(made) if name in COMPARISONS else made
 
     return _made(name, operator, f"{text}, element-wise: a new SBUF tile (dtype: that of the tile operand).")
 

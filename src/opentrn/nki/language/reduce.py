@@ -10,7 +10,7 @@ from opentrn.errors import LaunchError, ViewError
 from opentrn.nki.functions import nisa
 from opentrn.nki.language.compose import op, pair, scalar
 from opentrn.nki.language.memory import ndarray
-from opentrn.nki.tensor import NkiTensor
+from opentrn.nki.tensor import Answer, NkiTensor
 from opentrn.program.site import user_site
 from opentrn.program.view import View
 
@@ -87,4 +87,4 @@ def var(x: View, axis: Any, dtype: Any = None, keepdims: bool = False) -> NkiTen
 
 def all(x: View, axis: Any, dtype: Any = None) -> NkiTensor:
     """1 where every element along the last free dimension or dimensions is not zero, else 0 (nl.all, SDK 2.32)."""
-    return reduced("logical_and", x, axes_of(x, axis), dtype or x.dtype, False)
+    return Answer.of(reduced("logical_and", x, axes_of(x, axis), dtype or x.dtype, False))
