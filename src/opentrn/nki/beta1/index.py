@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from opentrn.errors import UnsupportedError, ViewError
+from opentrn.nki.notices import notice
 from opentrn.program.site import user_site
 
 __all__ = ["Grid", "Index", "Mask", "arange", "broadcast", "constant", "is_whole", "mgrid"]
@@ -257,9 +258,9 @@ class Mask:
         return Mask((-self.conditions[0] - 1,))
 
     def __bool__(self) -> bool:
-        raise UnsupportedError(
-            "a mask as a condition of Python", site=user_site(), expected="mask=..., masks joined with &, not `and`"
-        )
+        # public kernels write `a and b` (test_nki_isa_nc_match_replace8.py, SDK 2.26): Python then drops `a`, here as in NKI
+        notice("a mask as a condition of Python is always true: `a and b` drops the first mask, write `a & b`")
+        return True
 
     def __repr__(self) -> str:
         return " & ".join(f"({c!r} >= 0)" for c in self.conditions)

@@ -26,7 +26,7 @@ from opentrn.nki.functions import nisa
 from opentrn.nki.language import memory
 from opentrn.program.site import user_site
 
-__all__ = ["Call", "assign", "composed", "copy_into", "in_sbuf", "issue", "recorded", "region_of", "tile_operand", "update", "written"]
+__all__ = ["Call", "as_predicate", "assign", "composed", "copy_into", "in_sbuf", "issue", "leave_out", "recorded", "region_of", "stored", "tile_operand", "update", "written"]
 
 _REGION = {ON_CHIP: MemoryRegion.sbuf, SBUF: MemoryRegion.sbuf, PSUM: MemoryRegion.psum}
 
@@ -70,6 +70,13 @@ def recorded(record: Callable[[], Any]) -> Any:
     return record()
 
 
+def stored(view: Any) -> Any:
+    """A view that is written by a DMA; a kernel that wrote into its arguments cannot be run a second time."""
+    if view.storage.source is not None:
+        state.now().wrote_arguments = True
+    return view
+
+
 # ----------------------------------------------------------------- operands and masks
 def fitted(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     """`x` over a grid of `shape`: dimensions of size 1 come and go, others broadcast. Itself where neither helps."""
@@ -102,6 +109,11 @@ def region_of(x: Tensor, box: Box | None) -> Any:
             "mask= on operands of different ranks", site=user_site(2), got=f"{x.shape} for a grid of {len(box)} dimensions"
         )
     return x.view_in(tuple(edge if size != 1 else (0, 1) for edge, size in zip(box, x.shape, strict=True)))
+
+
+def as_predicate(name: str, view: Any) -> Any:
+    """A bool tile that serves as a predicate, as the bytes that it is stored as."""
+    return view.view("uint8") if name == "predicate" and view.dtype == "bool" else view
 
 
 def _column(x: Any, box: Box | None) -> Any:
@@ -216,7 +228,7 @@ class Call:
         def one(dst: Tensor, box: Box | None) -> None:
             self.function(
                 dst=region_of(dst, box),
-                **{name: region_of(x, box) for name, x in tiles.items()},
+                **{name: as_predicate(name, region_of(x, box)) for name, x in tiles.items()},
                 **{name: _column(x, box) for name, x in columns.items()},
                 **self.attributes,
             )
@@ -266,7 +278,7 @@ def assign(target: Tensor, value: Any, frame: Any) -> None:
     """``target[...] = value``: a waiting instruction writes there; another tensor is copied, a number filled in."""
     if not is_tensor(value):
         state.settle()
-        memory.assign(target.view_in(), _number(value))
+        _filled(target, _number(value))
         return
     given = tensor_of(value)
     if given.same_place(target):
@@ -280,6 +292,21 @@ def assign(target: Tensor, value: Any, frame: Any) -> None:
     copy_into(target, given)
 
 
+def _filled(target: Tensor, value: Any) -> None:
+    view = target.view_in()
+    if not view.on_chip or _reachable(view):
+        memory.assign(view, value)
+        return
+    beside = Tensor(Home(target.shape, target.home.dtype, MemoryRegion.sbuf))
+    memory.assign(beside.view_in(), value)
+    nisa.dma_copy(dst=view, src=beside.view_in())
+
+
+def _reachable(*views: Any) -> bool:
+    """True where an engine can start: as far from partition 0 as the partitions are many (`isa.rules`); a DMA can anywhere."""
+    return all(v.start_partition % (128 if v.partitions > 64 else 64 if v.partitions > 32 else 32) == 0 for v in views)
+
+
 def _number(value: Any) -> Any:
     if isinstance(value, np.ndarray) and value.ndim == 0:
         return value.item()
@@ -291,10 +318,11 @@ def copy_into(target: Tensor, value: Tensor) -> None:
     source = fitted(value, target.shape)
     if source.size != target.size:
         raise ViewError("assignment", site=user_site(2), got=f"shape {value.shape}", expected=f"{target.shape}")
-    copy = nisa.tensor_copy if target.on_chip and source.on_chip else nisa.dma_copy
-    if copy is nisa.dma_copy and MemoryRegion.psum in (target.buffer, source.buffer):
-        source = in_sbuf(source)
-    copy(dst=target.view_in(), src=source.view_in())
+    there, here = target.view_in(), source.view_in()
+    if there.on_chip and here.on_chip and _reachable(there, here):
+        nisa.tensor_copy(dst=there, src=here)
+        return
+    nisa.dma_copy(dst=there, src=in_sbuf(source).view_in() if here.on_chip else here)
 
 
 def update(name: str, target: Tensor, value: Any, frame: Any) -> Tensor:

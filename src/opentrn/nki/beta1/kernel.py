@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from opentrn.errors import LaunchError
+from opentrn.errors import CapacityError, LaunchError
 from opentrn.nki import kernel as new
 from opentrn.nki.beta1 import state
 from opentrn.nki.beta1.index import is_whole
@@ -17,6 +17,7 @@ from opentrn.nki.beta1.language.program import nc, spmd_dim
 from opentrn.nki.beta1.programs import run_programs
 from opentrn.nki.beta1.tensor import Tensor, tensor_of
 from opentrn.nki.launch import Report
+from opentrn.nki.notices import notice
 from opentrn.program.recorder import ACTIVE, active
 from opentrn.program.site import user_site
 from opentrn.program.view import View
@@ -30,13 +31,15 @@ class Kernel(new.Kernel):
     """A kernel and the grid it is launched on. Inside another kernel a call is inlined.
 
     ``kernel[4, 2](args)`` runs eight programs one after the other; dimensions made with ``nl.nc`` spread over cores.
-    `automatic` lets the allocator place every tensor.
+    `automatic` lets the allocator place every tensor; `spills` keeps blocks of PSUM tensors in SBUF.
     """
 
     def __init__(
-        self, function: Callable[..., Any], target: str | None = None, grid: tuple[Any, ...] = (), automatic: bool = False
-    ) -> None:
-        self.body, self.grid, self.automatic = function, grid, automatic
+        self, function: Callable[..., Any], target: str | None = None, grid: tuple[Any, ...] = (), automatic: bool = False,
+        spills: bool = False,
+    ) -> None:  # fmt: skip
+        self.body, self.grid, self.automatic, self.spills = function, grid, automatic, spills
+        self.spillable = False
         cores = prod(d.cores for d in grid)
         super().__init__(function, cores, target)
 
@@ -48,7 +51,7 @@ class Kernel(new.Kernel):
 
     def changed(self, **changes: Any) -> Kernel:
         """The same kernel with another target, grid or allocation."""
-        own = {"target": self.target, "grid": self.grid, "automatic": self.automatic}
+        own = {"target": self.target, "grid": self.grid, "automatic": self.automatic, "spills": self.spills}
         return Kernel(self.body, **(own | changes))
 
     def __getitem__(self, grid: Any) -> Kernel:
@@ -61,17 +64,29 @@ class Kernel(new.Kernel):
         return self.report(args, kwargs).results
 
     def report(self, args: tuple[Any, ...], kwargs: dict[str, Any], **options: Any) -> Report:
-        """Launch and give back everything, not the results alone."""
+        """Launch and give back everything, not the results alone.
+
+        Where PSUM overflows the kernel is run again with the blocks of its PSUM tensors in SBUF: AWS's compiler spills
+        to the next memory (programming_model.rst, "NeuronCore internal memory", SDK 2.26).
+        """
         kept = tuple(_kept(a) for a in args), {name: _kept(a) for name, a in kwargs.items()}
-        return super().report(*kept, **options)
+        try:
+            return super().report(*kept, **options)
+        except CapacityError as error:
+            if self.spills or not self.spillable or not error.what.startswith("psum"):
+                raise
+            notice(f"{error.what.partition(':')[0]}: its blocks are kept in SBUF, as AWS's compiler spills them")
+            return self.changed(spills=True).report(args, kwargs, **options)
 
     def _programs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What the launcher calls on each core: all programs of the grid that run there."""
         run, core = state.now(), active("neuronxcc.nki").state
-        run.grid, run.automatic = tuple(d.size for d in self.grid), self.automatic
+        run.grid, run.automatic, run.spills = tuple(d.size for d in self.grid), self.automatic, self.spills
         given, named = [_seen(a) for a in args], {name: _seen(a) for name, a in kwargs.items()}
         places = [p for p in np.ndindex(*run.grid) if _core_of(self.grid, p) == core.index]
-        return _plain(run_programs(lambda: self.body(*given, **named), places))
+        made = _plain(run_programs(lambda: self.body(*given, **named), places))
+        self.spillable = run.spilled > 0 and not run.wrote_arguments
+        return made
 
 
 def _dimension(given: Any) -> spmd_dim:

@@ -32,6 +32,10 @@ class State:
     shared: list[Any] = field(default_factory=list)
     """Shared-HBM tensors of the first program; the others get the same ones, in the same order."""
     count: int = 0
+    spills: bool = False
+    """PSUM tensors with block dimensions are kept in SBUF, because PSUM cannot hold them (see `kernel`)."""
+    spilled: int = 0
+    wrote_arguments: bool = False
     automatic: bool = False
     """Tensors go where the allocator puts them, whatever the kernel says (ncc.force_auto_alloc)."""
     programs: Any = None

@@ -13,7 +13,7 @@ def place(base: int, tiles: tuple[int, ...], scale: int) -> Callable[[tuple[int,
 
     def number(index: tuple[int, ...]) -> int:
         sizes = tuple(tiles) or (1,) * len(index)
-        near = [i % n for i, n in zip(index, sizes, strict=True)]
+        near = [i % n for i, n in zip(index, sizes, strict=False)]
         return base + scale * sum(i * prod(sizes[dim + 1 :]) for dim, i in enumerate(near))
 
     return number

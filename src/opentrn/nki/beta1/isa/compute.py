@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from opentrn.isa import enums
-from opentrn.isa.spec import ON_CHIP, SBUF
 from opentrn.nki.beta1.dtypes import name_of, promoted, shown
-from opentrn.nki.beta1.instruction import Call, in_sbuf, issue, recorded, region_of, tile_operand
+from opentrn.nki.beta1.instruction import Call, as_predicate, recorded, region_of, tile_operand
 from opentrn.nki.beta1.language.elementwise import binary
 from opentrn.nki.beta1.operators import operator_name, operator_of
 from opentrn.nki.beta1.region import boxes
@@ -219,7 +218,7 @@ def tensor_copy_predicated(
         for box in boxes(mask, target.shape):
             given = region_of(source, box) if isinstance(source, Tensor) else source
             nisa.tensor_copy_predicated(
-                dst=region_of(target, box), src=given, predicate=region_of(test, box), reverse_pred=reverse_pred
+                dst=region_of(target, box), src=given, predicate=as_predicate("predicate", region_of(test, box)), reverse_pred=reverse_pred
             )
 
     recorded(record)

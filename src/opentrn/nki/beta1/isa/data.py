@@ -12,11 +12,11 @@ from opentrn.isa.spec import ON_CHIP, SBUF
 from opentrn.nki.beta1.dtypes import name_of
 from opentrn.nki.beta1.index import Index, Mask
 from opentrn.nki.beta1.instruction import (
-    fitted, in_sbuf, issue, recorded, region_of, tile_operand, written,
+    fitted, in_sbuf, issue, leave_out, recorded, region_of, stored, tile_operand, written,
 )  # fmt: skip
 from opentrn.nki.beta1.language.reduce import reduced
 from opentrn.nki.beta1.operators import operator_name, operator_of
-from opentrn.nki.beta1.region import boxes
+from opentrn.nki.beta1.region import Box, boxes, full
 from opentrn.nki.beta1.tensor import Tensor
 from opentrn.nki.functions import nisa
 from opentrn.program.site import user_site
@@ -48,18 +48,20 @@ def _shaped(
 
     def record(target: Tensor, fresh: bool) -> None:
         box = found[0] if found else None
-        rows = None if box is None else box[0]
-        whole = box == tuple((0, n) for n in data.shape)
+        if box != full(data.shape):
+            leave_out(target, fresh)
         if box is None:
             return
-        views = {
-            name: x.view_in() if whole else region_of(x, box if x is data else (rows, *((0, n) for n in x.shape[1:])))  # type: ignore[arg-type]
-            for name, x in given.items()
-        }
-        inside = None if whole or rows == (0, target.shape[0]) else (rows, *((0, n) for n in target.shape[1:]))
-        function(dst=target.view_in(inside), **views, **attributes)  # type: ignore[arg-type]
+        views = {name: region_of(x, box if x is data else _rows(x, box)) for name, x in given.items()}
+        out = fitted(target, shape)
+        function(dst=region_of(out, box if shape == data.shape else _rows(out, box)), **views, **attributes)
 
     return issue(shape, dtype, record, memories=memories, asked=asked, dst=dst)
+
+
+def _rows(x: Tensor, box: Box) -> Box:
+    """The partitions of `box`, and everything in them."""
+    return (box[0], *((0, n) for n in x.shape[1:]))
 
 
 def bn_stats(data: Any, *, mask: Any = None, dtype: Any = None, dst: Any = None, **_options: Any) -> Tensor:
@@ -216,7 +218,7 @@ def dma_copy(
     def record() -> None:
         for box in boxes(mask, target.shape):
             whole = box == tuple((0, n) for n in target.shape)
-            there = target.view_in() if whole else region_of(target, box)
+            there = stored(target.view_in() if whole else region_of(target, box))
             here = source.view_in() if whole else region_of(fitted(source, target.shape), box)
             if dst_rmw_op is None:
                 nisa.dma_copy(dst=there, src=here, oob_mode=skip, dge_mode=dge_mode)

@@ -7,7 +7,7 @@ from typing import Any
 from opentrn.nki.beta1 import state
 from opentrn.nki.beta1.dtypes import name_of
 from opentrn.nki.beta1.instruction import Call, composed, fitted, in_sbuf, region_of, tile_operand
-from opentrn.nki.beta1.isa import tensor_engine
+from opentrn.nki.beta1.isa import matrix
 from opentrn.nki.beta1.language.elementwise import copy
 from opentrn.nki.beta1.tensor import Tensor, is_tensor, tensor_of
 from opentrn.nki.functions import nisa
@@ -24,13 +24,13 @@ def matmul(x: Any, y: Any, *, transpose_x: bool = False, mask: Any = None, **_op
     """``x @ y``, or ``x.T @ y`` with `transpose_x`: a float32 tile in PSUM (nl.matmul, SDK 2.26)."""
     left, right = in_sbuf(tile_operand(x, "nl.matmul")), in_sbuf(tile_operand(y, "nl.matmul"))
     if not transpose_x:
-        left = in_sbuf(tensor_engine.nc_transpose(left))
-    return tensor_engine.nc_matmul(left, right, mask=mask)
+        left = in_sbuf(matrix.nc_transpose(left))
+    return matrix.nc_matmul(left, right, mask=mask)
 
 
 def transpose(x: Any, *, dtype: Any = None, mask: Any = None, **_options: Any) -> Tensor:
     """The tile with its partition and free dimensions swapped, on the Tensor Engine."""
-    return tensor_engine.nc_transpose(in_sbuf(tile_operand(x, "nl.transpose")), dtype=dtype, mask=mask)
+    return matrix.nc_transpose(in_sbuf(tile_operand(x, "nl.transpose")), dtype=dtype, mask=mask)
 
 
 def broadcast_to(src: Any, *, shape: Any, dtype: Any = None, **_options: Any) -> Tensor:

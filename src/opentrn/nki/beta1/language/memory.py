@@ -14,7 +14,7 @@ from opentrn.nki.beta1 import state
 from opentrn.nki.beta1.dtypes import name_of
 from opentrn.nki.beta1.home import Home
 from opentrn.nki.beta1.index import is_whole
-from opentrn.nki.beta1.instruction import _without_ones, in_sbuf, issue, region_of, tile_operand
+from opentrn.nki.beta1.instruction import _without_ones, in_sbuf, issue, leave_out, region_of, stored, tile_operand
 from opentrn.nki.beta1.operators import operator_name
 from opentrn.nki.beta1.region import boxes
 from opentrn.nki.beta1.tensor import Tensor, is_tensor, tensor_of
@@ -67,9 +67,18 @@ def _home(shape: Any, dtype: Any, buffer: Any, name: str) -> Home:
     if not isinstance(region, MemoryRegion):
         raise LaunchError("buffer=", site=user_site(2), got=repr(buffer), expected="nl.sbuf, nl.psum, nl.hbm, or an allocator")
     count = partition if region.on_chip else 0
+    if region is psum and count and placed.placement is None:
+        region = _spilled(region)
     return Home(
         sizes[count:], name_of(dtype), region, blocks=sizes[:count], name=name, placement=placed.placement
     )  # fmt: skip
+
+
+def _spilled(region: MemoryRegion) -> MemoryRegion:
+    """Where blocks of a PSUM tensor go: to SBUF, once it has turned out that PSUM is too small for them."""
+    run = state.now()
+    run.spilled += 1
+    return sbuf if run.spills else region
 
 
 def ndarray(shape: Any, dtype: Any, *, buffer: Any = None, name: str = "", **_options: Any) -> Tensor:
@@ -156,8 +165,6 @@ def _at_least_two(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _transfer(dst: Tensor, src: Tensor, found: list[Any], fresh: bool) -> None:
     """DMAs between two tensors that share a grid; a transfer may start at any partition."""
-    from opentrn.nki.beta1.instruction import leave_out
-
     whole = [tuple((0, n) for n in src.shape)]
     if found == whole:
         nisa.dma_copy(dst=dst.view_in(), src=src.view_in())
@@ -173,7 +180,7 @@ def store(dst: Any, value: Any, *, mask: Any = None, **_options: Any) -> None:
     target = tile_operand(dst, "nl.store")
     if not is_tensor(value):
         state.settle()
-        new.assign(target.view_in(), value)
+        new.assign(stored(target.view_in()), value)
         return
     source = tensor_of(value)
     state.settle()
@@ -183,11 +190,11 @@ def store(dst: Any, value: Any, *, mask: Any = None, **_options: Any) -> None:
         source = source.broadcast_to(target.shape)
     found = boxes(mask, target.shape)
     if found == [tuple((0, n) for n in target.shape)]:
-        nisa.dma_copy(dst=target.view_in(), src=source.view_in())
+        nisa.dma_copy(dst=stored(target.view_in()), src=source.view_in())
         return
     source = _without_ones(source, target.shape)
     for box in found:
-        nisa.dma_copy(dst=region_of(target, box), src=region_of(source, box))
+        nisa.dma_copy(dst=stored(region_of(target, box)), src=region_of(source, box))
 
 
 def load_transpose2d(src: Any, *, mask: Any = None, dtype: Any = None, **_options: Any) -> Tensor:
@@ -210,7 +217,7 @@ def atomic_rmw(dst: Any, value: Any, op: Any, *, mask: Any = None, **_options: A
     source = _source(value, target)
     state.settle()
     for box in boxes(mask, target.shape):
-        there, here = region_of(target, box), region_of(source, box)
+        there, here = stored(region_of(target, box)), region_of(source, box)
         nisa.dma_compute(dst=there, srcs=[here, there], reduce_op=new_add())
 
 

@@ -14,7 +14,7 @@ from opentrn.errors import ViewError
 from opentrn.nki.beta1 import state
 from opentrn.nki.beta1.dtypes import name_of
 from opentrn.nki.beta1.instruction import (
-    Call, composed, fitted, in_sbuf, issue, region_of, tile_operand, written,
+    composed, fitted, in_sbuf, issue, leave_out, region_of, tile_operand, written,
 )  # fmt: skip
 from opentrn.nki.beta1.language.elementwise import binary
 from opentrn.nki.beta1.operators import operator_of
@@ -72,8 +72,6 @@ def reduced(
 
 
 def _each(target: Tensor, outer: list[Box], fresh: bool, one: Any, shape: tuple[int, ...]) -> None:
-    from opentrn.nki.beta1.instruction import leave_out
-
     if len(outer) != 1 or not is_full(outer[0], shape):
         leave_out(target, fresh)
     seen: set[Box] = set()

@@ -2,5 +2,7 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from opentrn.nki import beta1 as nki
+
+__all__ = ["nki"]
 __version__ = "2.21.0"

@@ -7,6 +7,7 @@ from typing import Any
 
 from opentrn.errors import UnsupportedError
 from opentrn.isa.enums import engine as engines
+from opentrn.isa.enums import matmul_perf_mode
 from opentrn.isa.spec import ON_CHIP, PSUM
 from opentrn.nki.beta1.dtypes import name_of
 from opentrn.nki.beta1.instruction import fitted, issue, leave_out, region_of, tile_operand, written
@@ -26,15 +27,16 @@ def nc_matmul(
 ) -> Tensor:  # fmt: skip
     """``stationary.T @ moving`` as a float32 tile in PSUM; ``psum += nc_matmul(...)`` adds to what is there."""
     left, right = tile_operand(stationary, "stationary"), tile_operand(moving, "moving")
-    double = getattr(options.get("perf_mode"), "name", options.get("perf_mode")) == "double_row"
+    mode = _mode(options.get("perf_mode"))
+    double = mode is not None and mode.name == "double_row"
     free = [prod(x.shape[1 + double :]) for x in (left, right)]
     shape = (free[0], free[1])
-    parts = _parts(mask, left, right)
+    parts = _parts(mask, left, right, shape)
     attributes = {
         "is_stationary_onezero": is_stationary_onezero, "is_moving_onezero": is_moving_onezero, "is_transpose": is_transpose,
         "tile_position": tuple(tile_position), "tile_size": tuple(tile_size),
     }  # fmt: skip
-    attributes |= {"perf_mode": options["perf_mode"]} if options.get("perf_mode") is not None else {}
+    attributes |= {"perf_mode": mode} if mode is not None else {}
 
     def run(target: Tensor, accumulate: bool | None, fresh: bool) -> None:
         if parts is None:
@@ -50,8 +52,8 @@ def nc_matmul(
             )  # fmt: skip
             return
         nisa.nc_matmul(
-            dst=region_of(fitted(target, shape), (m, n)), stationary=left.view_in((rows, m)),
-            moving=right.view_in((rows, n)), accumulate=accumulate, **attributes,
+            dst=region_of(fitted(target, shape), (m, n)), stationary=_rows(left, rows, m, shape[0]),
+            moving=_rows(right, rows, n, shape[1]), accumulate=accumulate, **attributes,
         )  # fmt: skip
         if accumulate is False:
             leave_out(target, fresh)
@@ -62,13 +64,25 @@ def nc_matmul(
     )  # fmt: skip
 
 
-def _parts(mask: Any, left: Tensor, right: Tensor) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None:
+def _rows(x: Tensor, rows: tuple[int, int], free: tuple[int, int], size: int) -> Any:
+    """Some of the contraction, and of the free dimension where there is one."""
+    rest = tuple((0, n) for n in x.shape[1:]) if free == (0, size) else (free,)
+    return region_of(x, (rows, *rest))
+
+
+def _mode(given: Any) -> Any:
+    """The performance mode; the older name of double_row tells the generation it came with."""
+    name = getattr(given, "name", given)
+    return None if name is None else matmul_perf_mode({"double_row_gen3": "double_row"}.get(name, name))
+
+
+def _parts(mask: Any, left: Tensor, right: Tensor, free_sizes: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None:
     """(contraction, free of left, free of right) that a mask leaves; None for nothing.
 
     Dimension 0 is the contraction. The last one is the free dimension of the operand whose size it has: where both have
     it the two cannot be told apart, as the manual says (NKI API Masking, SDK 2.26: mask the operands).
     """
-    whole = ((0, left.shape[0]), (0, prod(left.shape[1:])), (0, prod(right.shape[1:])))
+    whole = ((0, left.shape[0]), (0, free_sizes[0]), (0, free_sizes[1]))
     if mask is None or isinstance(mask, bool) or not hasattr(mask, "shape") or not mask.shape:
         return whole if mask is None or mask else None
     size = mask.shape[-1]
