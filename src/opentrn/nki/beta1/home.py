@@ -49,7 +49,7 @@ class Order:
 class Home:
     """The tiles of one tensor. `shape` is that of a tile, `blocks` the sizes of the block dimensions in front of it."""
 
-    __slots__ = ("__weakref__", "blocks", "buffer", "dtype", "name", "order", "placement", "shape", "tiles", "zero")
+    __slots__ = ("__weakref__", "blocks", "buffer", "dtype", "holes", "name", "order", "placement", "shape", "tiles", "zero")
 
     def __init__(
         self,
@@ -67,6 +67,8 @@ class Home:
         self.tiles: dict[tuple[int, ...], NkiTensor] = {}
         self.zero: set[tuple[int, ...]] | None = None
         """Blocks that are full of zeros by declaration, and were not touched; None where nothing was declared."""
+        self.holes: set[tuple[int, ...]] = set()
+        """Blocks in PSUM that a mask kept from being written: garbage, but only once somebody looks."""
 
     @classmethod
     def of(cls, tile: Any) -> Home:
@@ -93,10 +95,11 @@ class Home:
         """Sizes of all dimensions."""
         return self.blocks + self.shape
 
-    def tile(self, block: tuple[int, ...], *, accumulates: bool = False) -> NkiTensor:
+    def tile(self, block: tuple[int, ...], *, product: str = "") -> NkiTensor:
         """The tile of one block, with everything in it that was ordered or declared.
 
-        `accumulates`: the caller is a matrix product that overwrites what nobody wrote, so declared zeros need no memset.
+        `product` is "all" or "part" for a matrix product into all or a part of it, which overwrites what nobody wrote:
+        then garbage stays unwritten, and zeros that are overwritten as a whole need no memset.
         """
         if self.order is not None:
             state.settle()
@@ -105,8 +108,11 @@ class Home:
             found = self.tiles[block] = self._allocate(block)
         if self.zero is not None and block in self.zero:
             self.zero.discard(block)
-            if not accumulates:
+            if product != "all":
                 state.fill(found, 0)
+        if block in self.holes and not product:
+            self.holes.discard(block)
+            leave_garbage(found)
         return found
 
     def _allocate(self, block: tuple[int, ...]) -> NkiTensor:

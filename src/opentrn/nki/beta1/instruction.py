@@ -100,15 +100,15 @@ def _without_ones(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     return x._composed(shape, parts, x.lead)
 
 
-def region_of(x: Tensor, box: Box | None) -> Any:
-    """The view of `x` in `box`, a box of a grid that `x` broadcasts to."""
+def region_of(x: Tensor, box: Box | None, product: str = "") -> Any:
+    """The view of `x` in `box`, a box of a grid that `x` broadcasts to; `product` as in `Home.tile`."""
     if box is None:
-        return x.view_in()
+        return x.view_in(product=product)
     if len(box) != x.ndim:
         raise UnsupportedError(
             "mask= on operands of different ranks", site=user_site(2), got=f"{x.shape} for a grid of {len(box)} dimensions"
         )
-    return x.view_in(tuple(edge if size != 1 else (0, 1) for edge, size in zip(box, x.shape, strict=True)))
+    return x.view_in(tuple(e if size != 1 else (0, 1) for e, size in zip(box, x.shape, strict=True)), product=product)
 
 
 def as_predicate(name: str, view: Any) -> Any:
@@ -148,7 +148,10 @@ def written(dst: Tensor, found: list[Box], shape: tuple[int, ...], fresh: bool, 
 
 def leave_out(dst: Tensor, fresh: bool) -> None:
     """What a mask leaves unwritten in a tile is garbage, not an error."""
-    if not dst.on_chip or (dst.buffer is MemoryRegion.psum and not fresh):
+    if not dst.on_chip:
+        return
+    if dst.buffer is MemoryRegion.psum:
+        dst.home.holes.add(dst.block())
         return
     try:
         view = dst.view_in()

@@ -100,16 +100,20 @@ class Tensor:
         return self
 
     # ------------------------------------------------------------- as a view
-    def view_in(self, box: Box | None = None, *, accumulates: bool = False) -> Any:
+    def view_in(self, box: Box | None = None, *, product: str = "") -> Any:
         """The NkiTensor of the elements in `box` (None: all). Raises ViewError where it leaves the home."""
         if self.whole and box is None and not self.home.blocks:
-            return self.home.tile((), accumulates=accumulates)
+            return self.home.tile((), product=product)
         shape = self.shape if box is None else tuple(high - low for low, high in box)
         maps = self.maps if box is None else tuple(_cut(m, box, shape) for m in self.maps)
         count = len(self.home.blocks)
         block = tuple(_fixed(m) for m in maps[:count])
-        tile = self.home.tile(block, accumulates=accumulates)
+        tile = self.home.tile(block, product=product)
         return _window(tile, shape, maps[count:])
+
+    def block(self) -> tuple[int, ...]:
+        """The block that it is in."""
+        return tuple(_fixed(m) for m in self.maps[: len(self.home.blocks)])
 
     def numpy(self) -> np.ndarray:
         """The values now, for people."""

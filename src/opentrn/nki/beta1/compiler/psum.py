@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from opentrn.isa.enums import MemoryRegion
-from opentrn.nki.beta1.compiler.modulo import place
+from opentrn.nki.beta1.compiler.modulo import called, place
 from opentrn.nki.beta1.language.memory import Placed
 from opentrn.program.recorder import active
 
@@ -17,7 +17,7 @@ def alloc(func: Callable[..., Any]) -> Placed:
     """Blocks go where ``func(block index, partitions, bytes per partition)`` says: (bank, start partition, byte)."""
 
     def where(index: tuple[int, ...], partitions: int, nbytes: int) -> tuple[int, int]:
-        bank, partition, byte = func(index, partitions, nbytes)
+        bank, partition, byte = called(func, index, partitions, nbytes)
         return int(partition), int(bank) * active("ncc.psum.alloc").chip.memory.psum_bank_bytes + int(byte)
 
     return Placed(MemoryRegion.psum, where)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from opentrn.isa.enums import MemoryRegion
-from opentrn.nki.beta1.compiler.modulo import place
+from opentrn.nki.beta1.compiler.modulo import called, place
 from opentrn.nki.beta1.language.memory import Placed
 
 __all__ = ["alloc", "auto_alloc", "mod_alloc"]
@@ -16,7 +16,7 @@ def alloc(func: Callable[..., Any]) -> Placed:
     """Blocks go where ``func(block index, partitions, bytes per partition)`` says: (start partition, byte)."""
 
     def where(index: tuple[int, ...], partitions: int, nbytes: int) -> tuple[int, int]:
-        partition, byte = func(index, partitions, nbytes)
+        partition, byte = called(func, index, partitions, nbytes)
         return int(partition), int(byte)
 
     return Placed(MemoryRegion.sbuf, where)

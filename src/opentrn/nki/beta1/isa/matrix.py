@@ -46,17 +46,16 @@ def nc_matmul(
         whole = rows == (0, left.shape[0]) and (m, n) == ((0, shape[0]), (0, shape[1]))
         covers = whole and target.size == prod(target.home.shape)
         if whole:
-            out = target.view_in(accumulates=covers)
+            out = target.view_in(product="all" if covers else "part")
             nisa.nc_matmul(
                 dst=out, stationary=left.view_in(), moving=right.view_in(), accumulate=accumulate, **attributes
             )  # fmt: skip
             return
         nisa.nc_matmul(
-            dst=region_of(fitted(target, shape), (m, n)), stationary=_rows(left, rows, m, shape[0]),
+            dst=region_of(fitted(target, shape), (m, n), "part"), stationary=_rows(left, rows, m, shape[0]),
             moving=_rows(right, rows, n, shape[1]), accumulate=accumulate, **attributes,
         )  # fmt: skip
-        if accumulate is False:
-            leave_out(target, fresh)
+        leave_out(target, fresh)
 
     return issue(
         shape, "float32", lambda target, fresh: run(target, False, fresh), memories=PSUM, dst=dst,
