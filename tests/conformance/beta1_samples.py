@@ -109,23 +109,21 @@ def reference(root: Path) -> list[Job]:
         return []
     length, d = 2048, 128
     q, k, v = uniform(1, 2, d, length), uniform(1, 1, d, length), uniform(1, 1, length, d)
-    small = tuple(uniform(1, length, 128, dtype=ml_dtypes.bfloat16) / 4 for _ in range(3))
+    small = tuple(uniform(1, *shape, dtype=ml_dtypes.bfloat16) for shape in ((128, length), (length, 128), (length, 128)))
     hidden, weights = uniform(1, 256, 512, dtype=np.float16), uniform(512, 512, dtype=np.float16) / 16
-    picture, grid = uniform(2, 8, 6, 128), uniform(2, 12, 10, 128)
+    picture, grid = uniform(2, 8, 6, 128), uniform(2, 8, 12, 10)
 
     def flash(kernel: Any) -> Any:
-        import neuronxcc.nki.language as nl
         from nki_samples.reference.attention import FlashConfig
 
         config = FlashConfig(training=False, seq_tile_size=2048, should_transpose_v=False)
-        assert nl.bfloat16
-        return kernel[1, 1](q, k, v, np.zeros(1, np.float32), use_causal_mask=True, mixed_precision=True, config=config)
+        return kernel[1, 1](q, k, v, None, use_causal_mask=True, mixed_precision=True, config=config)
 
     def rows() -> np.ndarray:
         return np.stack([attention(q[0, h], k[0, 0], v[0, 0], True, d**-0.5) for h in range(2)])[None]
 
     def self_attention() -> np.ndarray:
-        return np.stack([attention(small[0][0].T, small[1][0].T, small[2][0])])
+        return attention(small[0][0], small[1][0].T, small[2][0], scale=0.125)[None]
 
     def normed() -> np.ndarray:
         x = hidden.astype(np.float64)
@@ -138,13 +136,17 @@ def reference(root: Path) -> list[Job]:
     def averaged() -> np.ndarray:
         edges = [[(i * n // m, -(-(i + 1) * n // m)) for i in range(m)] for n, m in ((12, 5), (10, 4))]
         return np.stack([
-            np.stack([grid[:, a:b, c:e].mean((1, 2)) for c, e in edges[1]], 1) for a, b in edges[0]
-        ], 1)  # fmt: skip
+            np.stack([grid[:, :, a:b, c:e].mean((2, 3)) for c, e in edges[1]], -1) for a, b in edges[0]
+        ], -2)  # fmt: skip
 
     return [
         job("reference/attention.py", "flash_fwd", flash, rows, 3e-2),
         job("reference/attention.py", "fused_self_attn_for_SD_small_head_size",
             lambda kernel: kernel[1](*small), self_attention, 3e-2),
+        job("reference/allocated_attention.py", "allocated_fused_self_attn_for_SD_small_head_size",
+            lambda kernel: kernel[1](small[0], small[1].swapaxes(1, 2).copy(), small[2]),
+            lambda: self_attention().swapaxes(1, 2), 3e-2),
+        job("reference/vision.py", "adaptive_avg_pool2d_kernel", lambda kernel: kernel(grid, (5, 4)), averaged, 1e-5),
         job("reference/allocated_fused_linear.py", "allocated_fused_rms_norm_qkv",
             lambda kernel: kernel[1](hidden, weights), normed, 1e-2),
         job("reference/vision.py", "resize_nearest_fixed_dma_kernel", lambda kernel: kernel[2](picture, (2, 16, 18, 128)), nearest, 0),

@@ -35,7 +35,7 @@ class _Program:
     """One program: a thread that runs only while `resume` waits for it."""
 
     def __init__(self, body: Callable[[], Any], place: tuple[int, ...]) -> None:
-        self.place, self.count = place, 0
+        self.place, self.count, self.cursor = place, 0, 0
         self.asked: Any = None
         self.answer: Any = None
         self.result: Any = None
@@ -58,12 +58,12 @@ class _Program:
 
     def resume(self, run: state.State) -> None:
         """Let it run until it ends or asks for something."""
-        run.program, run.count, run.programs = self.place, self.count, self
+        run.program, run.count, run.cursor, run.programs = self.place, self.count, self.cursor, self
         if self._thread.ident is None:
             self._thread.start()
         self._go.release()
         self._back.acquire()
-        self.count = run.count
+        self.count, self.cursor = run.count, run.cursor
 
     def ask(self, request: Any) -> Any:
         """Called in its thread: stop until there is an answer."""

@@ -6,7 +6,7 @@ straight into the destination. So the last such call waits (`Order`) until the n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from sys import _getframe
@@ -19,7 +19,7 @@ from opentrn.program.recorder import active
 if TYPE_CHECKING:
     from opentrn.nki.beta1.home import Home
 
-__all__ = ["State", "at", "dropped", "fill", "here", "now", "pending", "settle", "wait"]
+__all__ = ["State", "at", "dropped", "fill", "here", "now", "pending", "placed", "settle", "traced", "wait"]
 
 
 @dataclass
@@ -32,6 +32,10 @@ class State:
     shared: list[Any] = field(default_factory=list)
     """Shared-HBM tensors of the first program; the others get the same ones, in the same order."""
     count: int = 0
+    placements: list[tuple[Any, Any]] = field(default_factory=list)
+    """(line, placement) of the tensors placed by hand so far, in the order of the program with each loop body once."""
+    cursor: int = 0
+    """Where in `placements` the program is: a loop's body starts where its first iteration did."""
     spills: bool = False
     """PSUM tensors with block dimensions are kept in SBUF, because PSUM cannot hold them (see `kernel`)."""
     spilled: int = 0
@@ -52,6 +56,31 @@ def now() -> State:
     if found is None:
         found = _STATES[core] = State()
     return found
+
+
+def placed(line: Any, placement: Any) -> Any:
+    """The placement of a tensor placed by hand at `line`: in later iterations of a loop that of the first one.
+
+    NKI traces the body of affine_range and sequential_range once, so an address that a kernel counts up in Python is
+    counted once; public kernels rely on it (nki-samples, reference/allocated_attention.py).
+    """
+    run = now()
+    known = run.placements
+    at = next((n for n in range(run.cursor, len(known)) if known[n][0] == line), None)
+    if at is None:
+        at = len(known)
+        known.append((line, placement))
+    run.cursor = at + 1
+    return known[at][1]
+
+
+def traced(values: Iterable[int]) -> Iterator[int]:
+    """The iterations of a loop whose body the older compiler traces once."""
+    run = now()
+    start = run.cursor
+    for value in values:
+        run.cursor = start
+        yield value
 
 
 def here(depth: int = 1) -> Any:

@@ -10,6 +10,7 @@ from opentrn.nki.beta1.isa import constants
 from opentrn.nki.beta1.isa.compute import *  # noqa: F403
 from opentrn.nki.beta1.isa.data import *  # noqa: F403
 from opentrn.nki.beta1.isa.matrix import nc_matmul, nc_transpose
+from opentrn.nki.beta1.language.constants import fp32
 from opentrn.nki.isa import get_nc_version
 
 tensor_engine, vector_engine, scalar_engine = engine.tensor, engine.vector, engine.scalar

@@ -5,7 +5,7 @@ from __future__ import annotations
 from opentrn.nki.beta1.dtypes import NAMES
 from opentrn.nki.beta1.index import arange, mgrid
 from opentrn.nki.beta1.language import elementwise
-from opentrn.nki.beta1.language.constants import bfp16, fp32, tile_size
+from opentrn.nki.beta1.language.constants import bfp16, finfo, fp32, gemm_grid, gemm_stationary_grid, tile_size
 from opentrn.nki.beta1.language.elementwise import copy
 from opentrn.nki.beta1.language.matrix import *  # noqa: F403
 from opentrn.nki.beta1.language.memory import *  # noqa: F403

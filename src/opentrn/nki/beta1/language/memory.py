@@ -69,9 +69,8 @@ def _home(shape: Any, dtype: Any, buffer: Any, name: str) -> Home:
     count = partition if region.on_chip else 0
     if region is psum and count and placed.placement is None:
         region = _spilled(region)
-    return Home(
-        sizes[count:], name_of(dtype), region, blocks=sizes[:count], name=name, placement=placed.placement
-    )  # fmt: skip
+    placement = placed.placement and state.placed(state.here(), placed.placement)
+    return Home(sizes[count:], name_of(dtype), region, blocks=sizes[:count], name=name, placement=placement)
 
 
 def _spilled(region: MemoryRegion) -> MemoryRegion:

@@ -95,12 +95,12 @@ def _steps(args: tuple[Any, ...], what: str) -> range:
 
 def affine_range(*args: int, **_options: Any) -> Iterator[int]:
     """A loop whose iterations do not depend on each other; they are run in order."""
-    return iter(_steps(args, "affine_range"))
+    return state.traced(_steps(args, "affine_range"))
 
 
 def sequential_range(*args: int, **_options: Any) -> Iterator[int]:
     """A loop whose iterations depend on each other."""
-    return iter(_steps(args, "sequential_range"))
+    return state.traced(_steps(args, "sequential_range"))
 
 
 def static_range(*args: int, **_options: Any) -> Iterator[int]:
