@@ -57,15 +57,13 @@ class BenchmarkResult:
 class Benchmark:
     """A kernel whose calls are timed. It runs once: the simulated clock gives the same time however often it is asked."""
 
-    def __init__(self, kernel: Kernel, options: dict[str, Any]) -> None:
+    def __init__(self, kernel: Kernel, options: dict[str, Any], parent: Benchmark | None = None) -> None:
         functools.update_wrapper(self, kernel.body)
-        self.kernel, self.options = kernel, options
+        self.kernel, self.options, self.parent = kernel, options, parent
         self.benchmark_result: Any = None
 
     def __getitem__(self, grid: Any) -> Benchmark:
-        made = Benchmark(self.kernel[grid], self.options)
-        made.finish = self.finish  # type: ignore[method-assign]
-        return made
+        return type(self)(self.kernel[grid], self.options, self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if ACTIVE.recorder is not None:
@@ -77,6 +75,8 @@ class Benchmark:
     def finish(self, report: ProfileReport) -> None:
         """Keep and print the latency."""
         self.benchmark_result = BenchmarkResult(report, int(self.options.get("iters", 100)))
+        if self.parent is not None:
+            self.parent.benchmark_result = self.benchmark_result
         latency = self.benchmark_result.nc_latency
         rows = "  ".join(f"p{n} {latency.get_latency_percentile(n)}" for n in PERCENTILES)
         print(f"{report.kernel} on {report.target}, simulated latency in us: {rows}")

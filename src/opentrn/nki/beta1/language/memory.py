@@ -46,9 +46,6 @@ class Placed:
     def __init__(self, region: MemoryRegion, placement: Any = None) -> None:
         self.region, self.placement = region, placement
 
-    def __call__(self) -> Placed:
-        return self  # ncc.sbuf.auto_alloc is public as a function, nl.sbuf as a value
-
 
 def _dims(shape: Any) -> tuple[tuple[int, ...], int]:
     """(sizes, where the partition dimension is)."""

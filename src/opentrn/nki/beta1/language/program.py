@@ -26,7 +26,7 @@ __all__ = [
 
 def _axis(axis: Any, what: str) -> int:
     grid = state.now().grid
-    if not is_whole(axis) or not 0 <= int(axis) < max(1, len(grid)):
+    if not is_whole(axis) or int(axis) < 0 or (grid and int(axis) >= len(grid)):
         raise LaunchError(f"nl.{what}", site=user_site(2), got=f"axis {axis!r}", expected=f"an axis of the grid {grid}")
     return int(axis)
 
