@@ -1,7 +1,7 @@
-"""Makes `import nki` mean opentrn, for scripts that were written for the real thing.
+"""Makes `import nki` and `import neuronxcc.nki` mean opentrn, for scripts that were written for the real thing.
 
 Every name `nki`, `nki.language`, ... becomes a second name of the module `opentrn.nki...`: one module object, two
-names, so a class reached by either name is the same class.
+names, so a class reached by either name is the same class. `neuronxcc.nki` is the older dialect, `opentrn.nki.beta1`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from opentrn.errors import InstallError
 
 __all__ = ["install", "uninstall"]
 
-_NAME = "nki"
-_TARGET = "opentrn.nki"
+_NAMES = ("nki", "neuronxcc")
+_TARGETS = {"nki": "opentrn.nki", "neuronxcc.nki": "opentrn.nki.beta1", "neuronxcc": "opentrn.nki.beta1.neuronxcc"}
+"""Where each name leads, the longer ones first."""
 
 
 class _Alias(Loader):
@@ -37,7 +38,7 @@ class _Alias(Loader):
 
 
 class _Finder(MetaPathFinder):
-    """Answers for `nki` and everything below it, and for nothing else."""
+    """Answers for `nki`, `neuronxcc` and everything below them, and for nothing else."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -52,34 +53,35 @@ _shadowed: dict[str, ModuleType] = {}
 
 
 def _is_nki(name: str) -> bool:
-    return name == _NAME or name.startswith(_NAME + ".")
+    return name.partition(".")[0] in _NAMES
 
 
 def _opentrn_name(name: str) -> str:
-    return _TARGET + name.removeprefix(_NAME)
+    below = next(known for known in _TARGETS if name == known or name.startswith(known + "."))
+    return _TARGETS[below] + name.removeprefix(below)
 
 
 def _forget() -> dict[str, ModuleType]:
-    """Takes every `nki` name out of `sys.modules` and returns what was there."""
+    """Takes every such name out of `sys.modules` and returns what was there."""
     return {name: sys.modules.pop(name) for name in [name for name in sys.modules if _is_nki(name)]}
 
 
-def _found_elsewhere() -> str | None:
-    """Where another nki comes from, or None when there is none. A bare folder named nki is not one."""
-    if _NAME in sys.modules:
-        return f"already imported from {getattr(sys.modules[_NAME], '__file__', None) or 'an unknown place'}"
+def _found_elsewhere(name: str) -> str | None:
+    """Where another package of that name comes from, or None when there is none. A bare folder is not one."""
+    if name in sys.modules:
+        return f"already imported from {getattr(sys.modules[name], '__file__', None) or 'an unknown place'}"
     for finder in sys.meta_path:
-        spec = finder.find_spec(_NAME, None)
+        spec = finder.find_spec(name, None)
         if spec is not None and spec.origin is not None:
             return spec.origin
     try:
-        return f"the installed package nki {importlib.metadata.version(_NAME)}"
+        return f"the installed package {name} {importlib.metadata.version(name)}"
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
 def install(*, shadow: bool = False) -> None:
-    """Makes `import nki`, and of every module below it, give the modules of `opentrn.nki`; returns nothing.
+    """Makes `import nki` and `import neuronxcc`, and of every module below, give opentrn's; returns nothing.
 
     A second call changes nothing. `shadow=True` takes the name even where another nki is installed or imported; modules
     that hold a reference to that one keep it. Raises `InstallError` when another nki is there and `shadow` is false.
@@ -92,12 +94,14 @@ def install(*, shadow: bool = False) -> None:
     """
     if _finder in sys.meta_path:
         return
-    other = _found_elsewhere()
-    if other is not None and not shadow:
+    for name in _NAMES:
+        other = _found_elsewhere(name)
+        if other is None or shadow:
+            continue
         raise InstallError(
-            "another nki is there, and opentrn does not take its name silently",
+            f"another {name} is there, and opentrn does not take its name silently",
             got=other,
-            expected="an environment without nki",
+            expected=f"an environment without {name}",
             hint="use another environment, or take the name: opentrn.install(shadow=True), opentrn run --shadow, "
             "pytest --opentrn-shadow",
         )

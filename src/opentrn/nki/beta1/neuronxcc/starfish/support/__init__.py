@@ -1,0 +1,1 @@
+"""Names that public scripts import from the compiler."""
