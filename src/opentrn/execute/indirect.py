@@ -149,6 +149,10 @@ class Rows:
         rows = self._shadow()[np.where(self.legal, self.index, 0)]
         return self.valid & ~(rows == 1).all(-1).reshape(self.view.shape)
 
+    def show(self, value: Any, where: np.ndarray) -> None:
+        """Put `value` into the legal elements where `where`, which stay unwritten."""
+        _write(self.values, np.full(1, value), self.index, self._by_row(where & self.valid))
+
     def forget(self, where: np.ndarray) -> None:
         """Mark the legal elements where `where` as never written."""
         if self.view.block.state == 0:
