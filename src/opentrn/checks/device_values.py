@@ -62,7 +62,7 @@ def values_of(code: KernelCode, function: ast.AST) -> Values:
     """What the names of a kernel function hold."""
     bodies = list(_bodies(code, function))
     kinds: dict[str, set[str]] = {}
-    for name, kind in _bindings(code, function, dict((id(b), loop) for loop, b in bodies)):
+    for name, kind in _bindings(code, function, {id(body): loop for loop, body in bodies}):
         kinds.setdefault(name, set()).add(kind)
     held = {name: _resolved(name, kinds) for name in kinds}
     by = {kind: {name for name, each in held.items() if each == {kind}} for kind in ("tensor", "register", "index")}

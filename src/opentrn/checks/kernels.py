@@ -119,7 +119,7 @@ def _is_jit(decorator: ast.expr, aliases: dict[str, str]) -> bool:
     path = dotted(decorator.func if isinstance(decorator, ast.Call) else decorator, aliases)
     if path.startswith("functools.partial") and isinstance(decorator, ast.Call) and decorator.args:
         path = dotted(decorator.args[0], aliases)
-    return path.endswith("nki.jit") or path.endswith(".nki_jit")
+    return path.endswith(("nki.jit", ".nki_jit"))
 
 
 def _issues(function: Function, aliases: dict[str, str]) -> bool:
