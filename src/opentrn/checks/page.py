@@ -28,8 +28,8 @@ As a pre-commit hook:
 
 ```yaml
 repos:
-  - repo: https://github.com/opentrn/opentrn
-    rev: main
+  - repo: ... # the repository, or a clone of it
+    rev: ... # a commit
     hooks:
       - id: opentrn-lint
 ```
