@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from opentrn.checks.api_versions import later, meant_for
 from opentrn.checks.check import Check
-from opentrn.checks.device_values import dynamic_loops
+from opentrn.checks.device_loops import loops_of
 from opentrn.checks.evidence import Evidence, Source
 from opentrn.checks.finding import Finding
 from opentrn.checks.kernels import KernelCode, calls, code_of, nodes, site_at
@@ -193,8 +193,8 @@ def _makes(code: KernelCode, call: ast.Call) -> bool:
 
 
 def _nested(code: KernelCode, function: ast.AST) -> Iterator[Broken]:
-    for outer, bodies in dynamic_loops(code, function):
-        inner = next((call for body in bodies for call, _ in dynamic_loops(code, body) if call is not outer), None)
-        if inner is not None and any(not later(v, "0.6") for v in meant_for(code.source, outer)):
-            message = f"{ast.unparse(inner.func)} inside the body of {ast.unparse(outer.func)}"
-            yield "nested_loops", inner, message, "unroll one of them with range(), or say `# needs NKI >= 0.6`"
+    for outer in loops_of(code, function):
+        inner = next((loop for body in outer.body for loop in loops_of(code, body)), None)
+        if inner is not None and any(not later(v, "0.6") for v in meant_for(code.source, outer.node)):
+            hint = "unroll one of them with range(), or say `# needs NKI >= 0.6`"
+            yield "nested_loops", inner.node, f"{inner.name} inside the body of {outer.name}", hint
