@@ -116,7 +116,10 @@ PAIRS = {
     for check, rules in (("language", LANGUAGE), ("versions", VERSIONS), ("compiler", COMPILER))
     for rule, pair in rules.items()
 }
-RUN = {"language": {"kernel", "dtype", "call", "unsupported", "validation", "raised"}, "compiler": {"float8_target"}}
+RUN = {
+    "language": {"kernel", "dtype", "call", "unsupported", "validation", "raised"},
+    "compiler": {"float8_target", "integer_reduction"},
+}
 """Rules that only a run decides: test_language.py has their kernels."""
 
 

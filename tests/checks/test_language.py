@@ -10,13 +10,17 @@ import pytest
 from tests.checks.language_pairs import HEAD, PAIRS, RUN, file_of
 
 import opentrn
+from opentrn import nki
 from opentrn.checks.all import CHECKS
 from opentrn.checks.api_versions import VERSIONS, needs, note_of, parse, span, versions_of
 from opentrn.checks.constructs import _NAMES
 from opentrn.checks.evidence import Source
 from opentrn.checks.kernels import code_of
 from opentrn.checks.look import look
+from opentrn.checks.page import codes
 from opentrn.errors import LaunchError, NkiValidationError
+from opentrn.isa.all import REGISTRY
+from opentrn.nki import collectives
 from opentrn.nki import isa as nisa
 from opentrn.nki import language as nl
 from opentrn.nki.compat import _tables
@@ -290,3 +294,77 @@ def test_float8_e4m3fn_is_not_native_before_trn3():
     given = np.ones((128, 64), ml_dtypes.float8_e4m3fn)
     assert ("compiler.float8_target", "warning") in checked(copy_of, given, target="trn2")
     assert checked(copy_of, given, target="trn3") == []
+
+
+# ------------------------------------------------------------------ AWS's error codes
+def product(x):
+    tile, sums = nl.load(x), nl.ndarray((64, 64), dtype=nl.float32, buffer=nl.psum)
+    nisa.nc_matmul(dst=sums, stationary=tile, moving=tile)
+    return copy_of(x)
+
+
+def quantised(x):
+    tile, scales = nl.load(x), nl.ndarray((128, x.shape[1] // 4), dtype=nl.uint8, buffer=nl.sbuf)
+    small = nl.ndarray((128, x.shape[1] // 4), dtype=nl.float8_e4m3fn_x4, buffer=nl.sbuf)
+    nisa.quantize_mx(dst=small, src=tile, dst_scale=scales)
+    return copy_of(x)
+
+
+def largest(x):
+    tile, values = nl.load(x), nl.ndarray((128, 8), dtype=x.dtype, buffer=nl.sbuf)
+    nisa.topk(values, nl.ndarray((128, 8), dtype=nl.uint32, buffer=nl.sbuf), tile, 8)
+    return copy_of(x)
+
+
+def reduced(x):
+    out = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.shared_hbm)
+    collectives.all_reduce(srcs=[x], dsts=[out], replica_group=collectives.ReplicaGroup([[0]]), op=nl.add)
+    return out
+
+
+def complex_tile(x):
+    nl.ndarray(x.shape, dtype="complex64", buffer=nl.sbuf)
+    return copy_of(x)
+
+
+def taken(x):
+    rows = nl.full((32, 1), 200, dtype=nl.int32, buffer=nl.sbuf)
+    tile = nl.ndarray((32, 64), dtype=x.dtype, buffer=nl.sbuf)
+    nisa.dma_copy(dst=tile, src=x.ap([[64, 32], [1, 64]], vector_offset=rows, indirect_dim=0))
+    return copy_of(x)
+
+
+@pytest.mark.parametrize(
+    ("code", "kernel", "shape", "dtype"),
+    [
+        ("EVRF004", complex_tile, (128, 64), "float32"),
+        ("EVRF013", largest, (128, 64), "int32"),
+        ("EVRF035", product, (128, 64), "int32"),
+        ("EVRF041", quantised, (128, 64), "float32"),
+        ("EVRF056", taken, (128, 64), "float32"),
+        ("EVRF058", quantised, (128, 62), "bfloat16"),
+        ("EVRF061", reduced, (128, 64), "int32"),
+    ],
+)
+def test_an_error_code_is_found_by_its_rule(code, kernel, shape, dtype):
+    (label,) = [each.caught for each in codes() if each.code == code]
+    target = "trn3" if kernel is quantised else "trn2"
+    assert label in [found for found, _ in checked(kernel, opentrn.ShapeDtype(shape, dtype), target=target)]
+
+
+def test_more_cores_than_the_chip_has_are_refused():
+    with pytest.raises(LaunchError, match="LNC 1"):
+        opentrn.check(nki.jit(copy_of)[2], target="trn1")(X)
+
+
+def test_floating_point_collectives_are_no_finding():
+    assert checked(reduced, X) == []
+
+
+def test_every_error_code_has_a_rule_that_exists_or_a_reason():
+    for each in codes():
+        assert bool(each.caught) != bool(each.why) or each.caught == "launch", each
+        name, _, label = each.caught.partition(".")
+        known = name in CHECKS and (label in CHECKS[name].rules or label.partition(".")[0] in REGISTRY)
+        assert not each.caught or each.caught == "launch" or known, each
+    assert len({each.code for each in codes()}) == len(codes())

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from opentrn.checks.device_values import values_of
 from opentrn.checks.evidence import Source
-from opentrn.checks.kernels import KernelCode, calls, nodes
+from opentrn.checks.kernels import KernelCode, calls, first_line, nodes
 from opentrn.errors import LaunchError
 
 __all__ = [
@@ -153,7 +153,8 @@ def near(use: Use) -> list[str]:
 def uses(code: KernelCode) -> Iterator[Use]:
     """Every use of a name of NKI in a file, except where the file itself tries whether the name is there."""
     called = {id(call.func) for call in calls(code.source.tree)}
-    return (use for node in _certain(code.source.tree) for use in _uses(code, node, called))
+    trees = code.functions if code.source.first else (code.source.tree,)
+    return (use for tree in trees for node in _certain(tree) for use in _uses(code, node, called))
 
 
 def _certain(tree: ast.AST) -> Iterator[ast.AST]:
@@ -210,17 +211,13 @@ def meant_for(source: Source, node: ast.AST) -> frozenset[str]:
         return parse(source.nki)
     line = getattr(node, "lineno", 1)
     functions = [f for f in nodes(source.tree) if isinstance(f, ast.FunctionDef)]
-    around = sorted((f for f in functions if _first(f) <= line <= _last(f)), key=_first, reverse=True)
+    around = sorted((f for f in functions if first_line(f) <= line <= _last(f)), key=first_line, reverse=True)
     for function in around:
         for where, versions in statements:
-            if _first(function) - 1 <= where <= _last(function):
+            if first_line(function) - 1 <= where <= _last(function):
                 return versions
-    outside = [v for where, v in statements if not any(_first(f) - 1 <= where <= _last(f) for f in functions)]
+    outside = [v for where, v in statements if not any(first_line(f) - 1 <= where <= _last(f) for f in functions)]
     return outside[0] if outside else parse(source.nki)
-
-
-def _first(function: ast.FunctionDef) -> int:
-    return min([function.lineno, *(d.lineno for d in function.decorator_list)])
 
 
 def _last(function: ast.FunctionDef) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from opentrn.checks.kernels import KernelCode, calls, nodes
 
-__all__ = ["RULES", "Found"]
+__all__ = ["RULES", "Found", "changed"]
 
 Found = tuple[str, ast.AST, str, str]
 
@@ -89,7 +89,7 @@ def global_state(code: KernelCode, function: ast.AST) -> Iterator[Found]:
         if isinstance(node, ast.Global):
             names = ", ".join(node.names)
             yield "global_state", node, f"`global {names}`: a kernel changes the module's state", _PURE
-        for name in _changed(node):
+        for name in changed(node):
             if name in code.globals and name not in bound:
                 yield "global_state", node, f"the kernel changes {name}, which belongs to the module", _PURE
 
@@ -115,7 +115,7 @@ _CHANGES = frozenset(
 )
 
 
-def _changed(node: ast.AST) -> Iterator[str]:
+def changed(node: ast.AST) -> Iterator[str]:
     """Names whose object a statement or call changes in place."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGES:
         yield from _names(node.func.value)
@@ -163,7 +163,7 @@ def _module_state(code: KernelCode) -> frozenset[str]:
             bound = _bound(outer)
             for node in nodes(outer):
                 found |= set(node.names) if isinstance(node, ast.Global) else set()
-                found |= {name for name in _changed(node) if name not in bound}
+                found |= {name for name in changed(node) if name not in bound}
     return frozenset(found & set(code.globals))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from opentrn.checks.constructs import Found
 from opentrn.checks.kernels import KernelCode, calls, nodes
 
-__all__ = ["RULES", "Values", "dynamic_loops", "values_of"]
+__all__ = ["DYNAMIC", "LOOPS", "RULES", "Values", "values_of"]
 
 _TENSORS = frozenset(
     f"nki.language.{name}"
@@ -37,9 +37,8 @@ _VIEWS = frozenset(
     ["reshape", "slice", "select", "permute", "broadcast", "view", "ap", "rearrange", "expand_dim", "squeeze_dim"]
 )
 _REGISTER = "nki.isa.register_alloc"
-_DYNAMIC = "nki.language.dynamic_range"
-_LOOPS = ("nki.language.fori_loop", "nki.language.while_loop")
-_REGION = "no_reorder"
+DYNAMIC = "nki.language.dynamic_range"
+LOOPS = ("nki.language.fori_loop", "nki.language.while_loop")
 _VIEW = "view of "
 
 
@@ -62,7 +61,7 @@ def values_of(code: KernelCode, function: ast.AST) -> Values:
     """What the names of a kernel function hold."""
     bodies = list(_bodies(code, function))
     kinds: dict[str, set[str]] = {}
-    for name, kind in _bindings(code, function, dict((id(b), loop) for loop, b in bodies)):
+    for name, kind in _bindings(code, function, {id(body): loop for loop, body in bodies}):
         kinds.setdefault(name, set()).add(kind)
     held = {name: _resolved(name, kinds) for name in kinds}
     by = {kind: {name for name, each in held.items() if each == {kind}} for kind in ("tensor", "register", "index")}
@@ -99,8 +98,8 @@ def _bodies(code: KernelCode, function: ast.AST) -> Iterator[tuple[str, ast.Func
     named |= {node.name: node for node in nodes(function) if isinstance(node, ast.FunctionDef)}
     for call in calls(function):
         path = code.path(call.func)
-        if path in _LOOPS:
-            position = 2 if path == _LOOPS[0] else 1
+        if path in LOOPS:
+            position = 2 if path == LOOPS[0] else 1
             given = [k.value for k in call.keywords if k.arg == "body_fun"] or call.args[position : position + 1]
             for body in given:
                 if isinstance(body, ast.Name) and body.id in named:
@@ -117,11 +116,11 @@ def _bindings(code: KernelCode, function: ast.AST, bodies: dict[int, str]) -> It
             value = None if isinstance(node, ast.AugAssign) else node.value
             yield from ((n, _kind(code, value)) for n in _plain(node.target))
         elif isinstance(node, ast.For):
-            dynamic = isinstance(node.iter, ast.Call) and code.path(node.iter.func) == _DYNAMIC
+            dynamic = isinstance(node.iter, ast.Call) and code.path(node.iter.func) == DYNAMIC
             yield from ((n, "index" if dynamic else "other") for n in _plain(node.target))
         elif isinstance(node, (ast.FunctionDef, ast.Lambda)):
             loop = bodies.get(id(node), "")
-            kind = {_LOOPS[0]: "index", _LOOPS[1]: "register"}.get(loop, "other")
+            kind = {LOOPS[0]: "index", LOOPS[1]: "register"}.get(loop, "other")
             yield from ((each.arg, kind) for each in nodes(node.args) if isinstance(each, ast.arg))
         elif isinstance(node, (ast.comprehension, ast.withitem)):
             target = node.target if isinstance(node, ast.comprehension) else node.optional_vars
@@ -213,81 +212,4 @@ def arithmetic(code: KernelCode, function: ast.AST) -> Iterator[Found]:
             yield "register_arithmetic", node, message, hint
 
 
-def loop_variables(code: KernelCode, function: ast.AST) -> Iterator[Found]:
-    """Writes to the index of a device loop."""
-    held = values_of(code, function)
-    for call in calls(function):
-        if code.path(call.func) in ("nki.isa.register_move", "nki.isa.register_load"):
-            given = [k.value for k in call.keywords if k.arg == "dst"] or call.args[:1]
-            for target in given:
-                if isinstance(target, ast.Name) and target.id in held.indices:
-                    message = f"{target.id} is the index of a device loop, and is written"
-                    yield "loop_variable", call, message, "keep the state in another register or in SBUF"
-
-
-def loops(code: KernelCode, function: ast.AST) -> Iterator[Found]:
-    """Steps and bodies that loops on the device cannot have."""
-    held = values_of(code, function)
-    for call in calls(function):
-        path, position = code.path(call.func), {_DYNAMIC: 2, _LOOPS[0]: 3}.get(code.path(call.func), -1)
-        steps = [k.value for k in call.keywords if k.arg == "step"] or (
-            call.args[position:][:1] if position > 0 else []
-        )
-        for step in steps if path in (_DYNAMIC, _LOOPS[0]) else ():
-            if (isinstance(step, ast.Name) and step.id in held.registers | held.indices) or _not_positive(step):
-                message = f"the step of {path.rpartition('.')[2]} is {ast.unparse(step)}"
-                yield "loop_step", call, message, "give a positive integer that is known when the kernel is compiled"
-    for loop, body in held.bodies:
-        returned = [r for r in nodes(body) if isinstance(r, ast.Return) and r.value is not None]
-        if loop == _LOOPS[0] and returned:
-            yield (
-                "loop_body",
-                returned[0],
-                f"the body {body.name} of fori_loop returns a value",
-                "carry state in SBUF or HBM",
-            )
-        if loop == _LOOPS[1] and not returned:
-            message = f"the body {body.name} of while_loop returns no register, so the loop has no next condition"
-            yield "loop_body", body, message, "return the register that holds the next condition"
-        yield from _carried(body)
-
-
-def _not_positive(step: ast.AST) -> bool:
-    try:
-        value = ast.literal_eval(step)
-    except ValueError:
-        return False
-    return not isinstance(value, int) or value <= 0
-
-
-def _carried(body: ast.FunctionDef) -> Iterator[Found]:
-    """Python state that a loop's body changes: it changes once, not once for each iteration."""
-    hint = "carry it in SBUF or HBM: the body is compiled once"
-    for node in nodes(body):
-        if isinstance(node, ast.Nonlocal):
-            yield "loop_state", node, f"the body {body.name} rebinds {', '.join(node.names)} of the kernel", hint
-
-
-def dynamic_loops(code: KernelCode, function: ast.AST) -> Iterator[tuple[ast.Call, list[ast.AST]]]:
-    """Every loop on the device in a function: the call that makes it, and what its body consists of."""
-    bodies = {body.name: body for _, body in values_of(code, function).bodies}
-    for node in nodes(function):
-        if isinstance(node, ast.For) and isinstance(node.iter, ast.Call) and code.path(node.iter.func) == _DYNAMIC:
-            yield node.iter, list(node.body)
-        if isinstance(node, ast.Call) and code.path(node.func) in _LOOPS:
-            named = (a.id for a in (*node.args, *(k.value for k in node.keywords)) if isinstance(a, ast.Name))
-            yield node, [bodies[name] for name in named if name in bodies]
-
-
-def regions(code: KernelCode, function: ast.AST) -> Iterator[Found]:
-    """Loops on the device inside nl.no_reorder()."""
-    for block in nodes(function):
-        contexts = [item.context_expr for item in block.items] if isinstance(block, ast.With) else []
-        if any(code.path(c.func if isinstance(c, ast.Call) else c).endswith(_REGION) for c in contexts):
-            for call in calls(block):
-                if code.path(call.func) in (_DYNAMIC, *_LOOPS):
-                    message = f"{ast.unparse(call.func)} inside nl.no_reorder()"
-                    yield "no_reorder", call, message, "put the no_reorder block into the loop's body"
-
-
-RULES = (control_flow, arithmetic, loop_variables, loops, regions)
+RULES = (control_flow, arithmetic)

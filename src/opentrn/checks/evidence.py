@@ -28,12 +28,16 @@ _DECORATORS = 20  # lines that decorators may take
 
 @dataclass(frozen=True)
 class Source:
-    """A Python file and its syntax tree. `nki` are the versions of NKI it is meant for, such as ``>= 0.3`` ("": today's)."""
+    """A Python file and its syntax tree. `nki` are the versions of NKI it is meant for, such as ``>= 0.3`` ("": today's).
+
+    With `first` only the function whose code starts at that line is looked at, with what it calls in the file.
+    """
 
     path: str
     text: str
     tree: ast.Module
     nki: str = ""
+    first: int = 0
 
     @cached_property
     def lines(self) -> list[str]:
@@ -46,9 +50,11 @@ class Source:
         return [self.path]
 
     def covers(self, file: str, first: int, last: int) -> bool:
-        """Source checks see these lines: a statement of the tree has one of them."""
-        return file == self.path and any(
-            node.lineno <= last and first <= (node.end_lineno or node.lineno) for node in self.tree.body
+        """Source checks see these lines: a statement of the tree has one of them, and not one function alone is looked at."""
+        return (
+            file == self.path
+            and not self.first
+            and any(node.lineno <= last and first <= (node.end_lineno or node.lineno) for node in self.tree.body)
         )
 
     def without(self, names: Collection[str]) -> Source:
@@ -57,11 +63,11 @@ class Source:
         return replace(self, tree=ast.Module(kept, self.tree.type_ignores))
 
 
-def read_source(path: str | Path, nki: str = "") -> Source:
+def read_source(path: str | Path, nki: str = "", first: int = 0) -> Source:
     """The file at `path`, meant for these versions of NKI. Raises FileError where there is none, or where it is no Python."""
     try:
         text = Path(path).read_text(encoding="utf-8")
-        return Source(str(path), text, ast.parse(text, filename=str(path)), nki)
+        return Source(str(path), text, ast.parse(text, filename=str(path)), nki, first)
     except OSError as error:
         raise FileError(f"cannot read {path}", got=error.strerror) from None
     except (SyntaxError, ValueError) as error:

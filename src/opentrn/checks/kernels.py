@@ -15,7 +15,7 @@ from opentrn.checks.evidence import Source
 from opentrn.errors import Site
 from opentrn.isa.all import REGISTRY
 
-__all__ = ["LEGACY", "KernelCode", "calls", "code_of", "dotted", "nodes", "site_at"]
+__all__ = ["LEGACY", "KernelCode", "calls", "code_of", "dotted", "first_line", "nodes", "site_at"]
 
 LEGACY = "neuronxcc.nki"
 """The package of NKI 0.1."""
@@ -62,7 +62,10 @@ def code_of(source: Source) -> KernelCode:
     classes = {node.name: node for node in nodes(source.tree) if isinstance(node, ast.ClassDef)}
     functions = [node for node in nodes(source.tree) if isinstance(node, Function)]
     entries = [f for f in functions if any(_is_jit(d, aliases) for d in f.decorator_list)]
-    inside = _reached([*entries, *(f for f in functions if _issues(f, aliases))], functions, classes)
+    start = [*entries, *(f for f in functions if _issues(f, aliases))]
+    if source.first:
+        start = entries = [f for f in functions if first_line(f) == source.first]
+    inside = _reached(start, functions, classes)
     assigned = [node for node in source.tree.body if isinstance(node, ast.Assign)]
     values = {t.id: node.value for node in assigned for t in node.targets if isinstance(t, ast.Name)}
     outermost = sorted(_outermost(inside), key=lambda f: f.lineno)
@@ -78,6 +81,11 @@ def dotted(node: ast.AST, aliases: dict[str, str]) -> str:
     if not isinstance(node, ast.Name) or node.id not in aliases:
         return ""
     return ".".join([aliases[node.id], *reversed(parts)])
+
+
+def first_line(function: Function) -> int:
+    """Where a function's code starts: at its first decorator."""
+    return min([function.lineno, *(decorator.lineno for decorator in function.decorator_list)])
 
 
 @functools.lru_cache(maxsize=4096)
@@ -119,7 +127,7 @@ def _is_jit(decorator: ast.expr, aliases: dict[str, str]) -> bool:
     path = dotted(decorator.func if isinstance(decorator, ast.Call) else decorator, aliases)
     if path.startswith("functools.partial") and isinstance(decorator, ast.Call) and decorator.args:
         path = dotted(decorator.args[0], aliases)
-    return path.endswith("nki.jit") or path.endswith(".nki_jit")
+    return path.endswith(("nki.jit", ".nki_jit"))
 
 
 def _issues(function: Function, aliases: dict[str, str]) -> bool:

@@ -16,25 +16,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from opentrn.checks.finding import SEVERITIES
-from opentrn.cli.arguments import chip_name, output
+from opentrn.cli.arguments import chip_name
+from opentrn.cli.findings import choice_of, choice_options, report, report_options
 from opentrn.cli.progress import watched
 from opentrn.cli.run import execute
 from opentrn.cli.user_frames import skip_to
 from opentrn.errors import OpentrnError
 
 __all__ = ["main"]
-
-
-def _severity(text: str) -> tuple[str, str]:
-    name, equals, severity = text.partition("=")
-    if not equals or severity not in SEVERITIES:
-        raise argparse.ArgumentTypeError(f"{text} is not NAME=SEVERITY, with one of {', '.join(SEVERITIES)}")
-    return name, severity
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _cores(text: str) -> int:
@@ -44,8 +33,6 @@ def _cores(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from opentrn.checks.formats import FORMATS
-
     first, _, rest = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
         prog="opentrn check",
@@ -68,18 +55,8 @@ def _parser() -> argparse.ArgumentParser:
         "denormals, ends of the type), zeros, ones, or a range low:high",
     )  # fmt: skip
     what.add_argument("--seed", metavar="N", type=int, default=0, help="the seed of these values")
-    which = parser.add_argument_group("which checks (NAME is a check such as memory, or a rule such as memory.clobber)")
-    which.add_argument("--only", metavar="NAME,...", type=_names, action="extend", default=[], help="these alone")
-    which.add_argument("--ignore", metavar="NAME,...", type=_names, action="extend", default=[], help="all but these")
-    which.add_argument(
-        "--severity", metavar="NAME=SEVERITY", type=_severity, action="append", default=[], help="judge it differently"
-    )
-    how = parser.add_argument_group("the report")
-    how.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
-    how.add_argument("--output", metavar="FILE", type=output, help="write it there (whole, or not at all)")
-    how.add_argument(
-        "--fail-on", choices=SEVERITIES, default="error", help="exit 1 on findings this bad or worse (default: error)"
-    )
+    choice_options(parser)
+    report_options(parser)
     return parser
 
 
@@ -95,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
             outcome, code = _script(given, argv[own + 1 :]) if given.script else _kernels(given)
     except OpentrnError as error:  # of the file or its inputs: what kernels raise is a finding
         parser.exit(2, f"opentrn check: {error}\n")
-    _report(given, outcome)
+    report(outcome, given.format, given.output)
     return code or int(outcome.fails(given.fail_on))
 
 
@@ -105,11 +82,10 @@ def _refuse(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
         parser.error(f"no such file: {given.path}")
     if given.script and (given.kernel or given.inputs or given.lnc):
         parser.error("--script runs what the script launches: leave ::KERNEL, --inputs and --lnc out")
-    from opentrn.checks.look import Choice
     from opentrn.nki.values import Values
 
     try:
-        given.choice = Choice(tuple(given.only), tuple(given.ignore), dict(given.severity))
+        given.choice = choice_of(given)
         given.how = Values(given.values, given.seed)
     except OpentrnError as error:
         parser.error(str(error))
@@ -176,33 +152,3 @@ def _script(given: argparse.Namespace, arguments: Sequence[str]) -> tuple[Any, i
     if not looks.subjects:
         print(f"opentrn check: {given.path} launched no kernel", file=sys.stderr)
     return looks.outcome(), int(bool(code)) if looks.subjects else 2
-
-
-def _report(given: argparse.Namespace, outcome: Any) -> None:
-    from opentrn.checks.formats import pieces, render, summary
-
-    if given.output:
-        from opentrn.profile.files import whole
-
-        with whole(given.output) as part:
-            part.write_text(render(outcome, given.format), encoding="utf-8")
-        print(f"{summary(outcome)}\nwrote {given.output}", file=sys.stderr)
-    elif given.format == "text" and sys.stdout.isatty():
-        _coloured(pieces(outcome))
-    else:
-        sys.stdout.write(render(outcome, given.format))
-
-
-_STYLES = {"error": "bold red", "warning": "bold yellow", "advice": "bold cyan", "place": "bold", "quiet": "dim"}
-
-
-def _coloured(parts: Any) -> None:
-    """The text in colour where rich is installed."""
-    try:
-        from rich.console import Console
-        from rich.text import Text
-    except ImportError:
-        sys.stdout.write("".join(piece for piece, _ in parts))
-        return
-    made = Text.assemble(*((piece, _STYLES.get(style, "")) for piece, style in parts))
-    Console(highlight=False).print(made, end="", soft_wrap=True)

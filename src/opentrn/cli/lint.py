@@ -8,13 +8,12 @@ Exit codes: 0 nothing at or above --fail-on, 1 findings, 2 the command line is w
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from opentrn.checks.finding import SEVERITIES
 from opentrn.cli.arguments import usage
+from opentrn.cli.findings import choice_of, choice_options, report, report_options
 from opentrn.errors import OpentrnError
 
 __all__ = ["main"]
@@ -27,18 +26,7 @@ def _versions(text: str) -> str:
     return text
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _severity(text: str) -> tuple[str, str]:
-    name, _, severity = text.partition("=")
-    return name, severity
-
-
 def _parser() -> argparse.ArgumentParser:
-    from opentrn.checks.formats import FORMATS
-
     first, _, rest = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(prog="opentrn lint", description=f"{first}. {rest}")
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files, or folders of Python files")
@@ -46,19 +34,8 @@ def _parser() -> argparse.ArgumentParser:
         "--nki", type=usage(_versions), default="", metavar="RANGE", help="the versions meant, such as '>= 0.3'"
     )
     parser.add_argument("--needs", action="store_true", help="print the versions that each kernel needs instead")
-    which = parser.add_argument_group(
-        "which checks (NAME is a check such as language, or a rule such as language.value)"
-    )
-    which.add_argument("--only", metavar="NAME,...", type=_names, action="extend", default=[], help="these alone")
-    which.add_argument("--ignore", metavar="NAME,...", type=_names, action="extend", default=[], help="all but these")
-    which.add_argument(
-        "--severity", metavar="NAME=SEVERITY", type=_severity, action="append", default=[], help="judge it differently"
-    )
-    how = parser.add_argument_group("the report")
-    how.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
-    how.add_argument(
-        "--fail-on", choices=SEVERITIES, default="error", help="exit 1 on findings this bad or worse (default: error)"
-    )
+    choice_options(parser)
+    report_options(parser)
     return parser
 
 
@@ -66,8 +43,6 @@ def main(argv: Sequence[str]) -> int:
     """Lints, prints the report, and returns 0, 1 or 2 as the description says."""
     parser = _parser()
     given = parser.parse_args(argv)
-    from opentrn.checks.formats import render
-
     try:
         files = list(_files(given.paths))
         if given.needs:
@@ -76,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
         outcome = _outcome(files, given)
     except OpentrnError as error:
         parser.exit(2, f"opentrn lint: {error}\n")
-    sys.stdout.write(render(outcome, given.format))
+    report(outcome, given.format, given.output)
     return int(outcome.fails(given.fail_on))
 
 
@@ -92,12 +67,12 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
 
 def _outcome(files: Sequence[Path], given: argparse.Namespace) -> Any:
     from opentrn.checks.evidence import read_source
-    from opentrn.checks.look import Choice, examine
-    from opentrn.checks.outcome import outcome_of
+    from opentrn.checks.outcome import Looks
 
-    choice = Choice(tuple(given.only), tuple(given.ignore), dict(given.severity))
-    parts = [examine("source", read_source(path.resolve(), given.nki), choice) for path in files]
-    return outcome_of(parts, choice, files=[str(path.resolve()) for path in files])
+    looks = Looks(choice_of(given))
+    for path in files:
+        looks.add_source(read_source(path.resolve(), given.nki))
+    return looks.outcome()
 
 
 def _needs(files: Sequence[Path]) -> Iterator[str]:

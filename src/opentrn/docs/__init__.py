@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from opentrn import nki
+from opentrn.checks.page import compile_ability
 from opentrn.errors import MachineError
 from opentrn.isa import pages
 from opentrn.isa.all import REGISTRY
@@ -60,7 +61,13 @@ def _index() -> str:
 
 def _pages() -> dict[str, str]:
     made = {f"isa/{name}.md": pages.markdown(name, _cost(each)) for name, each in REGISTRY.items()}
-    return {**made, "isa/index.md": _index(), "may-differ.md": pages.may_differ(), "machine.md": machine_page()}
+    return {
+        **made,
+        "isa/index.md": _index(),
+        "may-differ.md": pages.may_differ(),
+        "machine.md": machine_page(),
+        "compile-ability.md": compile_ability(),
+    }
 
 
 def write(folder: Path, *, check: bool = False) -> list[str]:

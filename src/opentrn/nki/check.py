@@ -5,13 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from opentrn.checks.evidence import Evidence, Notice
+from opentrn.checks.evidence import Evidence, Notice, read_source
 from opentrn.checks.finding import Finding
-from opentrn.checks.look import Choice, look
+from opentrn.checks.look import Choice, examine, merged
 from opentrn.errors import Site
 from opentrn.execute.scrutiny import Otherwise
 from opentrn.isa.latitudes import Line
@@ -61,9 +62,18 @@ def check(
     def checked(*args: Any, **kwargs: Any) -> list[Finding]:
         watch = choice.wants("hardware")
         evidence = evidence_of(made, args, kwargs, target, how, watch=watch, rerun=rerun, limit=limit)
-        return look("run", evidence, choice, [made.func.__code__.co_filename])
+        return _findings(evidence, choice)
 
     return checked
+
+
+def _findings(evidence: Evidence, choice: Choice) -> list[Finding]:
+    """What the run shows, and the source of the kernel where it is a file's."""
+    site = evidence.site
+    parts = [examine("run", evidence, choice, [site.file])]
+    if Path(site.file).is_file():
+        parts.append(examine("source", read_source(site.file, first=site.line), choice))
+    return list(merged(parts, choice).findings)
 
 
 def evidence_of(

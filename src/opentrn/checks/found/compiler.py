@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from opentrn.checks.api_versions import later, meant_for
 from opentrn.checks.check import Check
-from opentrn.checks.device_values import dynamic_loops
+from opentrn.checks.device_loops import loops_of
 from opentrn.checks.evidence import Evidence, Source
 from opentrn.checks.finding import Finding
 from opentrn.checks.kernels import KernelCode, calls, code_of, nodes, site_at
@@ -40,6 +40,14 @@ compiler.rule(
     "compiler/error-codes/EVRF051.rst",
 )
 
+compiler.rule(
+    "integer_reduction",
+    "warning",
+    "documented (NCC_EVRF061, NCC_EVRF063) for collectives of frameworks; kernels use the same engine",
+    "collectives reduce in float32, exact to 2^24",
+    "compiler/error-codes/EVRF061.rst",
+)
+
 Broken = tuple[str, ast.AST, str, str]
 
 
@@ -49,13 +57,31 @@ def _(evidence: Evidence) -> Iterator[Finding]:
         if "no hardware instruction" in notice.text:
             what, _, hint = notice.text.partition("; ")
             yield compiler.finding("simulation_only", what, notice.site, hint=hint)
-    if evidence.chip.nc_version < 4:
-        for allocation in {id(a): a for trace in evidence.traces for a in trace.allocations}.values():
-            if allocation.dtype.name == "float8_e4m3fn":
-                message = f"{allocation} holds float8_e4m3fn, which {evidence.chip.name} does not have"
-                yield compiler.finding(
-                    "float8_target", message, allocation.site or evidence.site, hint="use nl.float8_e4m3 there"
-                )
+    yield from _float8(evidence)
+    yield from _integer_reductions(evidence)
+
+
+def _float8(evidence: Evidence) -> Iterator[Finding]:
+    """The first tensor of float8_e4m3fn on a chip without it."""
+    if evidence.chip.nc_version >= 4:
+        return
+    for allocation in (a for trace in evidence.traces for a in trace.allocations if a.dtype.name == "float8_e4m3fn"):
+        message = f"{allocation} holds float8_e4m3fn, which {evidence.chip.name} does not have"
+        site = allocation.site or evidence.site
+        yield compiler.finding("float8_target", message, site, hint="use nl.float8_e4m3 there")
+        return
+
+
+def _integer_reductions(evidence: Evidence) -> Iterator[Finding]:
+    for core, trace in enumerate(evidence.traces):
+        reduces = [step.instruction.name in ("all_reduce", "reduce_scatter") for step in trace.steps]
+        for row in (row for row, step in enumerate(trace.step.tolist() if any(reduces) else ()) if reduces[step]):
+            tensor = trace.allocations[trace.region_allocation[trace.region[trace.first_operand[row]]]]
+            if tensor.dtype.name in ("int32", "uint32"):
+                name = trace.steps[trace.step[row]].instruction.name
+                message = f"{name} adds {tensor.dtype.name} in float32: sums beyond 2^24 lose their last bits"
+                hint = "keep the numbers below 2^24, or reduce float32"
+                yield compiler.finding("integer_reduction", message, evidence.site_of(core, row), hint=hint)
 
 
 @compiler.source
@@ -167,8 +193,8 @@ def _makes(code: KernelCode, call: ast.Call) -> bool:
 
 
 def _nested(code: KernelCode, function: ast.AST) -> Iterator[Broken]:
-    for outer, bodies in dynamic_loops(code, function):
-        inner = next((call for body in bodies for call, _ in dynamic_loops(code, body) if call is not outer), None)
-        if inner is not None and any(not later(v, "0.6") for v in meant_for(code.source, outer)):
-            message = f"{ast.unparse(inner.func)} inside the body of {ast.unparse(outer.func)}"
-            yield "nested_loops", inner, message, "unroll one of them with range(), or say `# needs NKI >= 0.6`"
+    for outer in loops_of(code, function):
+        inner = next((loop for body in outer.body for loop in loops_of(code, body)), None)
+        if inner is not None and any(not later(v, "0.6") for v in meant_for(code.source, outer.node)):
+            hint = "unroll one of them with range(), or say `# needs NKI >= 0.6`"
+            yield "nested_loops", inner.node, f"{inner.name} inside the body of {outer.name}", hint

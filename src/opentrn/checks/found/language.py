@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from opentrn.checks.check import Check
 from opentrn.checks.classes import classes
 from opentrn.checks.constructs import RULES as CONSTRUCTS
+from opentrn.checks.device_loops import RULES as DEVICE_LOOPS
 from opentrn.checks.device_values import RULES as DEVICE_VALUES
 from opentrn.checks.evidence import Evidence, Source
 from opentrn.checks.failures import met
@@ -76,6 +77,6 @@ def _(evidence: Evidence) -> Iterator[Finding]:
 def _(source: Source) -> Iterator[Finding]:
     code = code_of(source)
     for function in code.functions if not code.legacy else ():
-        for look in (*CONSTRUCTS, *DEVICE_VALUES, classes):
+        for look in (*CONSTRUCTS, *DEVICE_VALUES, *DEVICE_LOOPS, classes):
             for label, node, message, hint in look(code, function):
                 yield language.finding(label, message, site_at(source, node, function), hint=hint)
