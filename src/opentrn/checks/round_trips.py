@@ -1,0 +1,67 @@
+"""Results that leave PSUM without need: copied to SBUF for one reader that could read PSUM, or added up in SBUF."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from opentrn.isa.enums import MemoryRegion, engine
+from opentrn.program.trace import READS, WRITES, Trace
+
+__all__ = ["needless_copies", "sums_outside"]
+
+_PSUM, _SBUF = MemoryRegion.psum, MemoryRegion.sbuf
+_READERS = (engine.vector, engine.scalar)
+"""Engines that read PSUM as well as SBUF."""
+
+
+def needless_copies(trace: Trace) -> np.ndarray:
+    """Rows that only copy PSUM to an SBUF tensor, where each copy is read once, by an instruction that could read PSUM.
+
+    That is: ScalarE or VectorE reads it, and nothing else in PSUM.
+    """
+    copies = np.array([_copies(step) for step in trace.steps], bool)
+    if not copies.any():
+        return np.zeros(0, np.int64)
+    rows = np.repeat(np.arange(len(trace)), np.diff(trace.first_operand))
+    tensors, steps = trace.region_allocation[trace.region], trace.step[rows]
+    could = np.array([_could_read_psum(step) for step in trace.steps], bool)
+    writes, reads = (trace.access & WRITES) != 0, (trace.access & READS) != 0
+    count = len(trace.allocations)
+    good = np.array([a.buffer is _SBUF for a in trace.allocations], bool)
+    good[tensors[writes & ~copies[steps]]] = False
+    good[tensors[reads & ~could[steps]]] = False
+    good &= np.bincount(tensors[writes], minlength=count) == np.bincount(tensors[reads], minlength=count)
+    return rows[writes & good[tensors] & copies[steps]]
+
+
+def sums_outside(trace: Trace) -> np.ndarray:
+    """Rows that add a tensor in PSUM to one in SBUF and write the sum where that was: ``total += product``."""
+    adds = np.array([_adds(step) for step in trace.steps], bool)
+    rows = np.flatnonzero(adds[trace.step]) if adds.any() else np.zeros(0, np.int64)
+    return np.array([row for row in rows.tolist() if _in_place(trace, row)], np.int64)
+
+
+def _copies(step: object) -> bool:
+    """A copy from PSUM to SBUF that computes nothing and keeps the dtype of its values' reader free."""
+    name, values = step.instruction.name, step.values  # type: ignore[attr-defined]
+    if name != "tensor_copy":
+        return False
+    return values["src"].buffer is _PSUM and values["dst"].buffer is _SBUF
+
+
+def _could_read_psum(step: object) -> bool:
+    operands = [step.values[name] for name in step.names if name in step.values]  # type: ignore[attr-defined]
+    in_psum = any(getattr(each, "buffer", None) is _PSUM for each in operands[1:])
+    return step.engine in _READERS and not in_psum and len(operands) == len(step.names)  # type: ignore[attr-defined]
+
+
+def _adds(step: object) -> bool:
+    values = step.values  # type: ignore[attr-defined]
+    if step.instruction.name != "tensor_tensor" or values["op"].name != "add":  # type: ignore[attr-defined]
+        return False
+    return {values["data1"].buffer, values["data2"].buffer} == {_PSUM, _SBUF} and values["dst"].buffer is _SBUF
+
+
+def _in_place(trace: Trace, row: int) -> bool:
+    regions = trace.region[trace.first_operand[row] : trace.first_operand[row + 1]].tolist()
+    return regions[0] in regions[1:]
