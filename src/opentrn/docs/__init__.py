@@ -60,7 +60,13 @@ def _index() -> str:
 
 def _pages() -> dict[str, str]:
     made = {f"isa/{name}.md": pages.markdown(name, _cost(each)) for name, each in REGISTRY.items()}
-    return {**made, "isa/index.md": _index(), "may-differ.md": pages.may_differ(), "machine.md": machine_page()}
+    return {
+        **made,
+        "isa/index.md": _index(),
+        "may-differ.md": pages.may_differ(),
+        "differs.md": pages.differs(),
+        "machine.md": machine_page(),
+    }
 
 
 def write(folder: Path, *, check: bool = False) -> list[str]:
