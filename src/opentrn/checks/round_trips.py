@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import prod
+from typing import Any
+
 import numpy as np
 
 from opentrn.isa.enums import MemoryRegion, engine
@@ -35,29 +38,42 @@ def needless_copies(trace: Trace) -> np.ndarray:
 
 
 def sums_outside(trace: Trace) -> np.ndarray:
-    """Rows that add a tensor in PSUM to one in SBUF and write the sum where that was: ``total += product``."""
+    """Rows that add a tensor in PSUM to one in SBUF and write the sum where that was: ``total += product``.
+
+    None where all such sums together are larger than PSUM: then they cannot stay there.
+    """
     adds = np.array([_adds(step) for step in trace.steps], bool)
     rows = np.flatnonzero(adds[trace.step]) if adds.any() else np.zeros(0, np.int64)
-    return np.array([row for row in rows.tolist() if _in_place(trace, row)], np.int64)
+    in_place = [row for row in rows.tolist() if _in_place(trace, row)]
+    sums = {int(trace.region[trace.first_operand[row]]) for row in in_place}
+    if not in_place or sum(_partition_bytes(trace, region) for region in sums) > _psum_bytes(trace):
+        return np.zeros(0, np.int64)
+    return np.array(in_place, np.int64)
 
 
-def _copies(step: object) -> bool:
-    """A copy from PSUM to SBUF that computes nothing and keeps the dtype of its values' reader free."""
-    name, values = step.instruction.name, step.values  # type: ignore[attr-defined]
-    if name != "tensor_copy":
-        return False
-    return values["src"].buffer is _PSUM and values["dst"].buffer is _SBUF
+def _psum_bytes(trace: Trace) -> int:
+    return trace.steps[0].chip.memory.psum_bytes_per_partition
 
 
-def _could_read_psum(step: object) -> bool:
-    operands = [step.values[name] for name in step.names if name in step.values]  # type: ignore[attr-defined]
+def _partition_bytes(trace: Trace, region: int) -> int:
+    form = trace.geometries[trace.region_geometry[region]]
+    return prod(form.shape[1:]) * form.itemsize
+
+
+def _copies(step: Any) -> bool:
+    values = step.values
+    return step.instruction.name == "tensor_copy" and values["src"].buffer is _PSUM and values["dst"].buffer is _SBUF
+
+
+def _could_read_psum(step: Any) -> bool:
+    operands = [step.values[name] for name in step.names if name in step.values]
     in_psum = any(getattr(each, "buffer", None) is _PSUM for each in operands[1:])
-    return step.engine in _READERS and not in_psum and len(operands) == len(step.names)  # type: ignore[attr-defined]
+    return step.engine in _READERS and not in_psum and len(operands) == len(step.names)
 
 
-def _adds(step: object) -> bool:
-    values = step.values  # type: ignore[attr-defined]
-    if step.instruction.name != "tensor_tensor" or values["op"].name != "add":  # type: ignore[attr-defined]
+def _adds(step: Any) -> bool:
+    values = step.values
+    if step.instruction.name != "tensor_tensor" or values["op"].name != "add":
         return False
     return {values["data1"].buffer, values["data2"].buffer} == {_PSUM, _SBUF} and values["dst"].buffer is _SBUF
 
