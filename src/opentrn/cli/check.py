@@ -55,6 +55,11 @@ def _parser() -> argparse.ArgumentParser:
         "denormals, ends of the type), zeros, ones, or a range low:high",
     )  # fmt: skip
     what.add_argument("--seed", metavar="N", type=int, default=0, help="the seed of these values")
+    what.add_argument(
+        "--rerun",
+        action="store_true",
+        help="run again for each choice that public sources leave open (docs/differs.md)",
+    )
     choice_options(parser)
     report_options(parser)
     return parser
@@ -118,7 +123,9 @@ def _kernels(given: argparse.Namespace) -> tuple[Any, int]:
     launches = launches_of(module, given.kernel or None, given.inputs, given.lnc)
     runs = [(launch.kernel, launch.inputs) for launch in launches if launch.inputs is not None]
     for kernel, inputs in watched(runs, len(runs), "checking"):
-        looks.add(evidence_of(kernel, inputs.args, inputs.kwargs, given.target or inputs.target, given.how))
+        target, watch = given.target or inputs.target, given.choice.wants("hardware")
+        found = evidence_of(kernel, inputs.args, inputs.kwargs, target, given.how, watch=watch, rerun=given.rerun)
+        looks.add(found)
     why = "no inputs (--inputs, or CHECK_INPUTS in the file)"
     not_run = [(launch.name, why) for launch in launches if launch.inputs is None]
     return looks.outcome(not_run), 0 if runs else 2

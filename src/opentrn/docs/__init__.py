@@ -65,6 +65,7 @@ def _pages() -> dict[str, str]:
         **made,
         "isa/index.md": _index(),
         "may-differ.md": pages.may_differ(),
+        "differs.md": pages.differs(),
         "machine.md": machine_page(),
         "compile-ability.md": compile_ability(),
     }

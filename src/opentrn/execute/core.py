@@ -14,7 +14,7 @@ from opentrn.execute import access
 from opentrn.execute.block import new_block
 from opentrn.execute.clobber import Neighbours
 from opentrn.execute.lockstep import Lockstep
-from opentrn.execute.scrutiny import Otherwise, Sights, next_concern
+from opentrn.execute.scrutiny import Otherwise, Sights, concerned
 from opentrn.execute.tile import Tile
 from opentrn.isa.enums import MemoryRegion, engine
 from opentrn.isa.spec import Use
@@ -309,8 +309,7 @@ class Core:
         self._run_part(batch, done, len(batch))
 
     def _run_part(self, batch: list[Record], done: int, end: int) -> None:
-        while done < end:
-            stop = next_concern(self._scrutiny, batch, done, end)
+        for stop in (*concerned(self._scrutiny, batch, done, end), end):
             while done < stop:
                 done = self._advance(batch, done, stop)
             if stop < end:

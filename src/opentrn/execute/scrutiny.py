@@ -1,12 +1,13 @@
 """Instructions that are executed one at a time for a check: watched, or computed with the other admissible choice.
 
-A `Core` with a scrutiny takes the records that `concerns` out of its batches; all others run as ever.
+A `Core` with a scrutiny takes the records that it concerns out of its batches; all others run as ever.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,18 +16,22 @@ from opentrn.errors import OpentrnError
 from opentrn.execute.watch import PROBES, Probe
 from opentrn.isa.latitudes import LATITUDES, Line, Sight
 from opentrn.numerics.latitude import taking
-from opentrn.program.recorder import Record
+from opentrn.program.recorder import Place, Record
 from opentrn.program.site import site_of
 from opentrn.program.step import Step
 
-__all__ = ["Otherwise", "Scrutiny", "Sights", "next_concern"]
+__all__ = ["Otherwise", "Scrutiny", "Sights", "concerned"]
 
 
 class Scrutiny(Protocol):
     """What is done with some of the records."""
 
-    def concerns(self, record: Record) -> bool:
-        """The record is to be executed through `run`."""
+    def wants(self, step: Step) -> bool:
+        """Records of this step may concern it."""
+        ...
+
+    def here(self, place: Place) -> bool:
+        """Records of this line do."""
         ...
 
     def run(self, record: Record, tiles: Callable[[], Any], execute: Callable[[], None]) -> None:
@@ -34,11 +39,15 @@ class Scrutiny(Protocol):
         ...
 
 
-def next_concern(scrutiny: Scrutiny | None, batch: Sequence[Record], done: int, end: int) -> int:
-    """The first record from `done` on that the scrutiny concerns; `end` where there is none."""
+def concerned(scrutiny: Scrutiny | None, batch: Sequence[Record], done: int, end: int) -> list[int]:
+    """The records from `done` up to `end` that the scrutiny concerns; quick where no step of the batch does."""
     if scrutiny is None:
-        return end
-    return next((number for number in range(done, end) if scrutiny.concerns(batch[number])), end)
+        return []
+    steps = {step for step in set(map(_STEP, batch)) if scrutiny.wants(step)}
+    return [n for n in range(done, end) if batch[n][0] in steps and scrutiny.here(batch[n][2])] if steps else []
+
+
+_STEP = itemgetter(0)
 
 
 @dataclass
@@ -53,15 +62,16 @@ class Otherwise:
     _matters: dict[Step, bool] = field(default_factory=dict, repr=False)
     _random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0), repr=False)
 
-    def concerns(self, record: Record) -> bool:
-        """The choice can change what the record computes, and its line is one of ours."""
-        step, _, (code, line) = record
-        if self.lines is not None and (code.co_filename, line) not in self.lines:
-            return False
+    def wants(self, step: Step) -> bool:
+        """The choice can change what the step computes."""
         known = self._matters.get(step)
         if known is None:
             known = self._matters[step] = LATITUDES[self.name].matters(step)
         return known
+
+    def here(self, place: Place) -> bool:
+        """The line is one of ours."""
+        return self.lines is None or (place[0].co_filename, place[1]) in self.lines
 
     def run(self, record: Record, tiles: Callable[[], Any], execute: Callable[[], None]) -> None:
         """Execute with the other choice."""
@@ -76,13 +86,16 @@ class Sights:
     seen: dict[tuple[str, Any], Sight] = field(default_factory=dict)
     _probes: dict[Step, tuple[Probe, ...]] = field(default_factory=dict, repr=False)
 
-    def concerns(self, record: Record) -> bool:
-        """A probe wants to see the record."""
-        step = record[0]
+    def wants(self, step: Step) -> bool:
+        """A probe wants to see it."""
         probes = self._probes.get(step)
         if probes is None:
             probes = self._probes[step] = tuple(p for p in PROBES if LATITUDES[p.name].matters(step))
         return bool(probes)
+
+    def here(self, place: Place) -> bool:
+        """On every line."""
+        return True
 
     def run(self, record: Record, tiles: Callable[[], Any], execute: Callable[[], None]) -> None:
         """Look before and after."""

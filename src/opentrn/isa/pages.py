@@ -10,9 +10,10 @@ from typing import Any
 
 from opentrn.errors import MachineError
 from opentrn.isa.all import REGISTRY
+from opentrn.isa.latitudes import LATITUDES
 from opentrn.isa.spec import Instruction, Operand
 
-__all__ = ["data", "find", "index", "markdown", "may_differ", "terminal"]
+__all__ = ["data", "differs", "find", "index", "markdown", "may_differ", "terminal"]
 
 _GENERATION = {2: "trn1", 3: "trn2", 4: "trn3"}
 
@@ -161,10 +162,37 @@ def may_differ() -> str:
     lines = [
         "# What may differ on hardware",
         "",
-        "Choices of opentrn where public sources leave the values open. Everything else follows a public page.",
+        "Choices of opentrn where public sources leave the values open. Everything else follows a public page. Those that",
+        "`opentrn check --rerun` can take the other way, to measure what a kernel owes to them, are in [differs.md](differs.md).",
         "",
     ]
     for name, made in sorted(REGISTRY.items()):
         if made.differs:
             lines += [f"## [nisa.{name}](isa/{name}.md)", "", *(f"- {text}" for text in made.differs), ""]
     return "\n".join(lines)
+
+
+def differs() -> str:
+    """The page of choices that can be taken the other way."""
+    lines = [
+        "# Choices that can be taken the other way",
+        "",
+        "Where public sources leave a value open, opentrn makes a choice. For the ones below it can make the other admissible",
+        "one as well, and the check `hardware` reports what that changes in a kernel's results: `opentrn check FILE.py --rerun`,",
+        "or `opentrn.check(kernel, rerun=True)(*args)`. What an ordinary check notices in the values of its run (*seen*) is",
+        "measured without being asked for. Differences within 4 units in the last place of a result's dtype (for float32: a",
+        "relative 1e-5) are no finding. [may-differ.md](may-differ.md) lists what is open for each instruction.",
+        "",
+        "| choice | severity | provenance | seen |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| [{c.name}](#{c.name}) | {c.severity} | {c.provenance} | {'yes' if c.seen else 'with --rerun'} |"
+        for c in LATITUDES.values()
+    ]
+    for choice in LATITUDES.values():
+        lines += [
+            "", f"## {choice.name}", "", f"- opentrn: {choice.ours}", f"- the other way: {choice.other}",
+            f"- source: {choice.source} ({choice.page})", f"- to depend on neither: {choice.hint}.",
+        ]  # fmt: skip
+    return "\n".join([*lines, ""])

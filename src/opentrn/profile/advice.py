@@ -14,7 +14,7 @@ from opentrn.profile.traffic import LOAD, STORE
 from opentrn.profile.waits import waits as waits_of
 from opentrn.timing.timeline import CAUSES, ENGINES, Place
 
-__all__ = ["RULES", "Advice", "advise"]
+__all__ = ["NOTABLE", "RULES", "Advice", "advise", "kinds"]
 
 NOTABLE = 0.05
 """The fraction of the kernel's time from which on something is worth a word."""
@@ -46,6 +46,12 @@ def advise(report: Any) -> tuple[Advice, ...]:
     """
     found = (advice for rule in RULES for advice in rule(report))
     return tuple(sorted(found, key=lambda advice: (advice.rule in _CHANGES_RESULTS, -round(advice.us, 3))))
+
+
+def kinds() -> dict[str, str]:
+    """Every kind of advice by the name in `Advice.rule`, with what it is about."""
+    named = {rule.__name__: (rule.__doc__ or "").rstrip(".") for rule in RULES if rule is not waits}
+    return named | {cause: f"{what.removesuffix(' during')}" for cause, (what, _) in _WAITS.items()}
 
 
 def _notable(report: Any, us: float) -> bool:

@@ -19,7 +19,7 @@ from opentrn.profile.stalls import Stall, stalls
 from opentrn.profile.traffic import Traffic, traffic
 from opentrn.timing.timeline import Timeline
 
-__all__ = ["ProfileReport", "profile_report", "to_data"]
+__all__ = ["ProfileReport", "advice_for", "profile_report", "to_data"]
 
 _HIDDEN: dict[str, Any] = {"compare": False, "metadata": {"data": False}}
 
@@ -114,6 +114,36 @@ def profile_report(
         traces=traces,
     )
     return replace(found, advice=advise(found))
+
+
+@dataclass(frozen=True)
+class _Basis:
+    """What advice is made from: those fields of a `ProfileReport`, without the rest that costs time."""
+
+    latency_us: float
+    cores: int
+    engines: dict[str, Engine]
+    dma: Traffic
+    overheads: dict[str, float]
+    critical: CriticalPath
+    stalls: tuple[Stall, ...]
+    timeline: Timeline
+
+
+def advice_for(timeline: Timeline) -> tuple[Advice, ...]:
+    """`ProfileReport.advice` alone."""
+    return advise(
+        _Basis(
+            timeline.total_ns * US,
+            timeline.cores,
+            engines(timeline),
+            traffic(timeline),
+            overheads(timeline),
+            critical_path(timeline),
+            stalls(timeline),
+            timeline,
+        )
+    )
 
 
 _CLOSE = 0.75
