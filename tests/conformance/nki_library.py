@@ -152,6 +152,8 @@ def run(options: Options, files: list[str]) -> Record:
         **given,
     )
     target = options.out / "run.json"
+    if target.exists():  # files that were run before stay in the record, as their results do
+        record.files = json.loads(target.read_text())["files"]
     for file in files:
         record.files[file] = run_file(options, file)
         record.synthesised = _synthesised(options.out)

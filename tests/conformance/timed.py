@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,8 +46,25 @@ def _measure(name: str, launched: Any) -> None:
     _note(kernel=name, instructions=launched.instruction_count, latency_us=report.latency_us)
 
 
+def _check(kernel: Any, args: tuple[Any, ...], kwargs: dict[str, Any], target: str | None) -> None:
+    """Every check of a run, on copies of the arguments; the labels of the findings, or the exception that one raised."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = opentrn.check(kernel, target=target)(*args, **kwargs)
+    except Exception as error:
+        _note(kernel=kernel.__name__, unchecked=f"{type(error).__name__}: {error}"[:400])
+        return
+    _note(
+        kernel=kernel.__name__,
+        findings=[f"{f.severity} {f.label}" for f in found],
+        first=[f"{f.file}:{f.line} {f.label} {f.message}"[:300] for f in found[:5]],
+    )
+
+
 def watch(kernel: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any]) -> Any:
     """Launch with the program kept, time it, and give the test what it asked for."""
+    _check(kernel, args, kwargs, options.get("target"))
     launched = kernels.start(kernel, args, kwargs, {**options, "trace": True})
     _measure(kernel.__name__, launched)
     return launched
