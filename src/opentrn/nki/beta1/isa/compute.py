@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from opentrn.isa import enums
+from opentrn.isa.enums import MemoryRegion
 from opentrn.nki.beta1.dtypes import name_of, promoted, shown
-from opentrn.nki.beta1.instruction import Call, as_predicate, recorded, region_of, tile_operand
+from opentrn.nki.beta1.instruction import Call, as_predicate, in_sbuf, recorded, region_of, tile_operand
 from opentrn.nki.beta1.language.elementwise import binary
 from opentrn.nki.beta1.operators import operator_name, operator_of
 from opentrn.nki.beta1.region import boxes
@@ -28,6 +29,11 @@ ANY = enums.engine.unknown
 
 def _tile(x: Any, name: str = "data") -> Tensor:
     return tile_operand(x, name)
+
+
+def _beside(x: Tensor, y: Tensor) -> Tensor:
+    """`x`, copied to SBUF where both operands are in PSUM, which has one read port."""
+    return in_sbuf(x) if x.buffer is y.buffer is MemoryRegion.psum else x
 
 
 def _given(**attributes: Any) -> dict[str, Any]:
@@ -97,6 +103,7 @@ def tensor_tensor(
     kind = promoted(x.home.dtype, y.home.dtype)
     if name == "divide":
         return binary(name, x, y, dtype, mask, dst)
+    x = _beside(x, y)
     shape = x.shape if x.size >= y.size else y.shape
     call = Call(nisa.tensor_tensor, shape, {"data1": x, "data2": y}, attributes={"op": named(name), "engine": engine})
     return call.result(kind, mask, asked=dtype, dst=dst)
@@ -107,7 +114,8 @@ def tensor_tensor_scan(
     *, dtype: Any = None, mask: Any = None, dst: Any = None, **_options: Any,
 ) -> Tensor:  # fmt: skip
     """``result[i] = (data0[i] op0 result[i - 1]) op1 data1[i]`` along the free dimension."""
-    x, y = _tile(data0, "data0"), _tile(data1, "data1")
+    y = _tile(data1, "data1")
+    x = _beside(_tile(data0, "data0"), y)
     attributes = {"op0": operator_of(op0), "op1": operator_of(op1), "reverse0": reverse0, "reverse1": reverse1}
     call = Call(nisa.tensor_tensor_scan, x.shape, {"data0": x, "data1": y}, {"initial": _number(initial)}, attributes)
     return call.result(promoted(x.home.dtype, y.home.dtype), mask, asked=dtype, dst=dst)
@@ -120,7 +128,8 @@ def scalar_tensor_tensor(
     """``(data op0 operand0) op1 operand1``, the second operand being a tile."""
     x = _tile(data)
     attributes = {"op0": operator_of(op0), "op1": operator_of(op1), "reverse0": reverse0, "reverse1": reverse1}
-    tiles = {"data": x, "operand1": _tile(operand1, "operand1")}
+    other = _tile(operand1, "operand1")
+    tiles = {"data": _beside(x, other), "operand1": other}
     call = Call(nisa.scalar_tensor_tensor, x.shape, tiles, {"operand0": _number(operand0)}, attributes)
     return call.result(x.home.dtype, mask, asked=dtype, dst=dst)
 

@@ -10,7 +10,7 @@ from opentrn.isa.enums import engine as engines
 from opentrn.isa.enums import matmul_perf_mode
 from opentrn.isa.spec import ON_CHIP, PSUM
 from opentrn.nki.beta1.dtypes import name_of
-from opentrn.nki.beta1.instruction import fitted, issue, leave_out, region_of, tile_operand, written
+from opentrn.nki.beta1.instruction import fitted, in_sbuf, issue, leave_out, region_of, tile_operand, written
 from opentrn.nki.beta1.language.elementwise import copy
 from opentrn.nki.beta1.region import Box, boxes, full
 from opentrn.nki.beta1.tensor import Tensor
@@ -26,7 +26,7 @@ def nc_matmul(
     is_moving_zero: bool | None = None, **options: Any,
 ) -> Tensor:  # fmt: skip
     """``stationary.T @ moving`` as a float32 tile in PSUM; ``psum += nc_matmul(...)`` adds to what is there."""
-    left, right = tile_operand(stationary, "stationary"), tile_operand(moving, "moving")
+    left, right = in_sbuf(tile_operand(stationary, "stationary")), in_sbuf(tile_operand(moving, "moving"))
     mode = _mode(options.get("perf_mode"))
     double = mode is not None and mode.name == "double_row"
     free = [prod(x.shape[1 + double :]) for x in (left, right)]
