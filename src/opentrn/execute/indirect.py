@@ -43,6 +43,11 @@ class Addresses:
         """True when no index is out of bounds."""
         return bool(self.valid.all())
 
+    @property
+    def destinations(self) -> tuple[np.ndarray, np.ndarray]:
+        """(number, legal) of whatever has an address of its own: here each element of the view, in row-major order."""
+        return self.index.reshape(-1), self.valid.reshape(-1)
+
     def _flat(self) -> np.ndarray:
         return self.view.block.array.view(access.carrier(self.view))
 
@@ -114,6 +119,11 @@ class Rows:
         lead = self.legal if self.legal.size == self.view.shape[0] else np.broadcast_to(self.legal, self.view.shape[:1])
         return np.broadcast_to(lead.reshape([-1] + [1] * (len(self.view.shape) - 1)), self.view.shape)
 
+    @property
+    def destinations(self) -> tuple[np.ndarray, np.ndarray]:
+        """(number, legal) of whatever has an address of its own: here each row of the view."""
+        return self.index, self.legal
+
     def _by_row(self, array: np.ndarray) -> np.ndarray:
         """An array over the view, with a leading dimension for the index (one row where the index is a scalar)."""
         return array.reshape((self.index.size, *self.values.shape[1:]))
@@ -126,7 +136,8 @@ class Rows:
 
     def scatter(self, values: np.ndarray, where: np.ndarray | None = None) -> None:
         """Write the legal elements; a later duplicate index wins."""
-        _write(self.values, self._by_row(values), self.index, self._chosen(where))
+        order = slice(None, None, -1 if taken("duplicates") else 1)
+        _write(self.values, self._by_row(values)[order], self.index[order], self._chosen(where)[order])
         if self.view.block.state != 2:
             shadow, chosen = self._shadow(), self._chosen(where)
             if chosen.ndim > 1:

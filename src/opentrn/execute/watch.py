@@ -105,10 +105,8 @@ def _finite(use: Any) -> bool:
 
 
 def _duplicates(use: Any) -> str | None:
-    where = use.dst.where()
-    index = np.where(where.valid, where.index, -1)
-    index = index.reshape(index.shape[0], -1)[:, 0] if use.dst.dynamic.kind == "vector" else index.reshape(-1)
-    values, counts = np.unique(index[index >= 0], return_counts=True)
+    index, legal = use.dst.where().destinations
+    values, counts = np.unique(index[legal], return_counts=True)
     twice = counts > 1
     if not twice.any():
         return None

@@ -114,12 +114,11 @@ def _one_after_another(dst: Any, source: Any, values: np.ndarray) -> np.ndarray:
     """What a scatter adds; with that choice, for an index that occurs again the sum of its rows, as if added in turn."""
     if not taken("duplicates") or not by_vector(dst) or by_vector(source):
         return values
-    where = dst.where()
-    index, valid = where.index.reshape(-1), where.valid.reshape(-1)
-    index = np.where(valid, index, 0)
-    totals = np.zeros(int(index.max()) + 1, np.float32)
-    np.add.at(totals, index, np.where(valid, values, np.float32(0)))
-    return totals[index]
+    index, legal = dst.where().destinations
+    index, rows = np.where(legal, index, 0), values.reshape(index.size, -1)
+    totals = np.zeros((int(index.max()) + 1, rows.shape[1]), np.float32)
+    np.add.at(totals, index, np.where(legal[:, None], rows, np.float32(0)))
+    return totals[index].reshape(-1)
 
 
 @dma_compute.meaning
