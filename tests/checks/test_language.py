@@ -143,6 +143,32 @@ def test_what_is_known_when_compiling_may_be_branched_on(text):
     assert "language.device_value" not in labels(file_of(text))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "n = 0\nfor i in nl.dynamic_range(4):\n    n += 1",
+        "n = 0\nr = nisa.register_alloc(3)\nwhile r:\n    n += 1",
+        "seen = []\ndef body(i):\n    seen.append(i)\nnl.fori_loop(0, 4, body)",
+        "seen = {}\ndef body(r):\n    seen['a'] = 1\n    return r\nnl.while_loop(flag, body)",
+    ],
+)
+def test_loops_on_the_device_carry_no_python_state(text):
+    assert "language.loop_state" in labels(file_of(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "n = 0\nfor i in range(4):\n    n += 1",
+        "for i in nl.dynamic_range(4):\n    n = 0\n    n += 1",
+        "t = nl.zeros((128, 1), nl.float32)\nfor i in nl.dynamic_range(4):\n    t[...] = nl.load(x)",
+        "def body(i):\n    parts = []\n    parts.append(nl.load(x))\nnl.fori_loop(0, 4, body)",
+    ],
+)
+def test_state_of_one_iteration_or_of_the_device_is_fine(text):
+    assert "language.loop_state" not in labels(file_of(text))
+
+
 def test_only_kernel_code_is_judged():
     text = (
         HEAD
@@ -212,6 +238,11 @@ def test_every_old_spelling_that_opentrn_translates_is_known_to_be_old():
         assert known and VERSIONS[-1] not in (versions_of(name, keyword) or ()), (name, keyword, old.until)
 
 
+def test_a_misspelt_keyword_names_its_neighbour():
+    (found,) = found_in(file_of("nisa.activation(dst=x, op=nl.exp, data=x, scael=2.0)"))
+    assert (found.label, found.hint) == ("versions.unknown", "did you mean scale?")
+
+
 # ------------------------------------------------------------------ runs
 X = np.ones((128, 64), np.float32)
 
@@ -228,6 +259,17 @@ def copy_of(x):
 
 def test_a_kernel_without_faults_has_no_findings():
     assert checked(copy_of, X) == []
+
+
+def kernel_of_a_set(x):
+    chosen = {128}
+    return copy_of(x) if x.shape[0] in chosen else x
+
+
+def test_a_checked_kernel_is_judged_by_its_source_and_no_other_of_its_file():
+    (found,) = opentrn.check(kernel_of_a_set)(X)
+    assert (found.label, found.file) == ("language.value", __file__)
+    assert found.line == kernel_of_a_set.__code__.co_firstlineno + 1 and found.count == 1
 
 
 def test_what_a_kernel_raises_is_a_finding_at_the_users_innermost_line():

@@ -122,8 +122,9 @@ def _expanded(spans: str) -> frozenset[str]:
 def versions_of(name: str, keyword: str = "") -> frozenset[str] | None:
     """The versions that have a name or keyword; None where no version is known to."""
     found = _table().get((name, keyword))
-    if found is None and keyword and (name, "**") in _table() and note_of(name, keyword) is None:
-        return _table()[name, "**"]
+    others = _table().get((name, "**"), frozenset()) if keyword and note_of(name, keyword) is None else frozenset()
+    if found is None and others >= TODAY:
+        return others
     if found is None and (note := note_of(name, keyword)) is not None:
         return frozenset(VERSIONS[: VERSIONS.index(note.since)])
     return found

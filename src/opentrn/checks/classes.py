@@ -21,15 +21,16 @@ def classes(code: KernelCode, function: ast.AST) -> Iterator[Found]:
         if made is None or used is None:
             continue
         kinds = [_kind(code, base) for base in made.bases] or ["plain"]
+        where = f"class {made.name}, of which a kernel uses objects (line {used.lineno}),"
         if "plain" in kinds and "object" not in kinds and "enumeration" not in kinds:
-            message = f"class {made.name} (line {made.lineno}) does not inherit from nl.NKIObject"
-            yield "base_class", node, message, f"write class {made.name}(nl.NKIObject)"
+            message = f"{where} does not inherit from nl.NKIObject"
+            yield "base_class", made, message, f"write class {made.name}(nl.NKIObject)"
         elif "object" in kinds and len(kinds) > 1:
             others = ", ".join(
                 ast.unparse(base) for base, kind in zip(made.bases, kinds, strict=True) if kind != "object"
             )
-            message = f"class {made.name} (line {made.lineno}) also inherits from {others}"
-            yield "more_bases", node, message, "inherit from nl.NKIObject alone"
+            message = f"{where} also inherits from {others}"
+            yield "more_bases", made, message, "inherit from nl.NKIObject alone"
 
 
 def _kind(code: KernelCode, base: ast.expr, depth: int = 0) -> str:

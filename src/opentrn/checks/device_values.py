@@ -157,7 +157,7 @@ def control_flow(code: KernelCode, function: ast.AST) -> Iterator[Found]:
             bare = isinstance(node, ast.While) and isinstance(test, ast.Name)
             for name, what in _looked_at(test, held):
                 if not (bare and what == "a register"):  # while over a register is a loop on the device
-                    message = f"{where} depends on {name}, {what} of the device, whose value no compiler knows"
+                    message = f"{where} depends on the value of {name}, {what} of the device, which no compiler knows"
                     yield (
                         "device_value",
                         node,
@@ -168,7 +168,10 @@ def control_flow(code: KernelCode, function: ast.AST) -> Iterator[Found]:
 
 def _tests(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
     if isinstance(node, (ast.If, ast.While, ast.IfExp, ast.Assert)):
-        yield node.test, "a conditional expression" if isinstance(node, ast.IfExp) else type(node).__name__.lower()
+        yield (
+            node.test,
+            "a conditional expression" if isinstance(node, ast.IfExp) else f"`{type(node).__name__.lower()}`",
+        )
     if (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)

@@ -101,6 +101,8 @@ def _subjects(outcome: Outcome) -> str:
     if outcome.subjects:
         targets = dict.fromkeys(subject.target for subject in outcome.subjects)
         return f"{len(outcome.subjects)} runs on {', '.join(targets)}"
+    if len(outcome.files) > 3:
+        return f"{len(outcome.files)} files"
     return ", ".join(map(shown_path, outcome.files)) or "nothing"
 
 

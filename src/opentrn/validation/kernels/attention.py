@@ -30,12 +30,13 @@ ROWS_OF_SCORES = 1024
 """Scores that one DMA of the unfused kernel moves per partition: two rows of tiles at length 512, one at 1024."""
 
 
-class _Inputs:
+class _Inputs(nl.NKIObject):
     """q, k, v and the identities in SBUF, and v in columns of 128, transposed to float32."""
 
     def __init__(self, q: Any, k: Any, v: Any, identity: Any, small: Any) -> None:
         self.identity = load(identity, **THROUGH_SYNC)
-        self.small = self.identity if small is None else load(small, **THROUGH_SYNC)
+        self.two = small is not None
+        self.small = load(small, **THROUGH_SYNC) if self.two else self.identity
         self.v, self.q, self.k = (load(each, **THROUGH_GPSIMD) for each in (v, q, k))
         self.rows, self.chunks = q.shape[1] // ROWS, q.shape[1] // COLUMNS
 
@@ -45,7 +46,7 @@ class _Inputs:
         The compiler copied those of 16-bit inputs one by one where there are more than four.
         """
         held = sbuf((ROWS, self.rows, ROWS), nl.float32)
-        together = 1 if self.small is not self.identity and self.rows > 4 else 4
+        together = 1 if self.two and self.rows > 4 else 4
         for first in range(0, self.rows, together):
             turned = psum((ROWS, together, ROWS), self.v.dtype)
             for i in range(together):

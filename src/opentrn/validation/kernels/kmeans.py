@@ -59,7 +59,7 @@ def _advance(chunks: list[_Chunk], turn: int, best: Any, index: Any) -> None:
         chunks[turn - 3].keep(best, index)
 
 
-class _Chunk:
+class _Chunk(nl.NKIObject):
     """The points of a tile against one chunk of centroids, in four stages.
 
     Each stage waits for the one before it, so the stages of neighbouring chunks are interleaved, as a scheduler does it.

@@ -57,7 +57,7 @@ def _inputs(delta: Any, u: Any) -> tuple[Any, Any]:
     return loaded, driving
 
 
-class _Step:
+class _Step(nl.NKIObject):
     """One state over one part of the sequence, in four stages; `before` is the part before it."""
 
     def __init__(self, tiles: list[Any], rate: Any, before: _Step | None) -> None:

@@ -20,7 +20,7 @@ from opentrn.validation.kernels.tiles import COLUMNS, ROWS, Stores, load, produc
 __all__ = ["blocked", "blocked_free", "grouped", "hoisted", "summed_in_sbuf", "tiled"]
 
 
-class _Result:
+class _Result(nl.NKIObject):
     """The result in HBM, stored tile by tile."""
 
     def __init__(self, lhs_t: Any, rhs: Any, behind: int = 1) -> None:

@@ -18,7 +18,7 @@ STATIC = {"dge_mode": nisa.dge_mode.none}
 """DMAs whose descriptors are written ahead: how a kernel is compiled with --disable-dge, and always on trn1."""
 
 
-class Stores:
+class Stores(nl.NKIObject):
     """Stores that are issued `behind` others later than they are written.
 
     A store waits on its queue until its data is there, and everything behind it waits too. The compiler issues what does
