@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from opentrn.cli import bench, check, demo, docs, doctor, isa, lint, profile, run, validate
+from opentrn.cli import bench, check, demo, docs, doctor, isa, lint, migrate, profile, run, validate
 from opentrn.errors import OpentrnError
 
 __all__ = ["COMMANDS", "main"]
@@ -23,6 +23,7 @@ COMMANDS = {
     "lint": lint,
     "profile": profile,
     "validate": validate,
+    "migrate": migrate,
     "demo": demo,
     "isa": isa,
     "doctor": doctor,
