@@ -21,6 +21,7 @@ __all__ = [
     "NkiValidationError",
     "OpentrnError",
     "RuleError",
+    "SimulationOnly",
     "Site",
     "UnsupportedError",
     "ViewError",
@@ -124,3 +125,7 @@ class KernelError(OpentrnError, RuntimeError):
 
 class HardwareWarning(UserWarning):
     """Something runs here that AWS documents as not working on the device."""
+
+
+class SimulationOnly(HardwareWarning):
+    """A function that AWS documents for its simulator and for which there is no instruction."""

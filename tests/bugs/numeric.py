@@ -20,7 +20,6 @@ CHECK_INPUTS = {
     "fp8_in_the_store": "x=float32[128,64]{-100000:100000}",
     "scatter_with_duplicates": "x=float32[64,32] rows=int32[64,1]{0:16}",
     "counts_by_scatter": "ones=float32[64,8]{ones} rows=int32[64,1]{0:16}",
-    "divides_on_the_engine": "x=float32[128,64]{1:2}",
 }
 EXPECTS = {
     "sine_of_large_angles": "hardware.function_range",
@@ -38,7 +37,6 @@ EXPECTS = {
     "fp8_in_the_store": "hardware.fp8_overflow",
     "scatter_with_duplicates": "hardware.duplicates",
     "counts_by_scatter": "hardware.duplicates",
-    "divides_on_the_engine": "hardware.notice",
 }
 
 
@@ -196,10 +194,3 @@ def counts_by_scatter(ones, rows):
     target = out.ap(pattern=[[8, 64], [1, 8]], vector_offset=where, indirect_dim=0)
     nisa.dma_compute(dst=target, srcs=[target, tile], reduce_op=nl.add)
     return out
-
-
-@nki.jit
-def divides_on_the_engine(x):
-    """nl.divide has no instruction on the chip."""
-    tile = nl.load(x)
-    return result(nl.divide(tile, tile))

@@ -11,6 +11,7 @@ from opentrn.checks.device_loops import loops_of
 from opentrn.checks.evidence import Evidence, Source
 from opentrn.checks.finding import Finding
 from opentrn.checks.kernels import KernelCode, calls, code_of, nodes, site_at
+from opentrn.errors import SimulationOnly
 
 MIGRATION = "nki/migration/index.rst"
 NOTES = "release-notes/components/nki.rst"
@@ -54,7 +55,7 @@ Broken = tuple[str, ast.AST, str, str]
 @compiler.run
 def _(evidence: Evidence) -> Iterator[Finding]:
     for notice in evidence.notices:
-        if "no hardware instruction" in notice.text:
+        if issubclass(notice.category, SimulationOnly):
             what, _, hint = notice.text.partition("; ")
             yield compiler.finding("simulation_only", what, notice.site, hint=hint)
     yield from _float8(evidence)

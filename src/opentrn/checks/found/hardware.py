@@ -13,7 +13,7 @@ from opentrn.checks.check import Check
 from opentrn.checks.effects import Effect, compare
 from opentrn.checks.evidence import Evidence
 from opentrn.checks.finding import Finding
-from opentrn.errors import HardwareWarning, Site
+from opentrn.errors import HardwareWarning, SimulationOnly, Site
 from opentrn.isa.latitudes import LATITUDES, Latitude, Line
 
 hardware = Check("hardware", "results that the chip may compute differently, with the size of the difference")
@@ -28,7 +28,7 @@ MOST_LINES = 8
 @hardware.run
 def _(evidence: Evidence) -> Iterator[Finding]:
     for notice in evidence.notices:
-        if issubclass(notice.category, HardwareWarning):
+        if issubclass(notice.category, HardwareWarning) and not issubclass(notice.category, SimulationOnly):
             yield hardware.finding("notice", notice.text, notice.site, hint="use what the message names instead")
     if not evidence.failures and evidence.otherwise is not None and evidence.outputs:
         for latitude in LATITUDES.values():

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from opentrn.errors import LaunchError
+from opentrn.errors import LaunchError, SimulationOnly
 from opentrn.execute.tile import Tile
 from opentrn.nki.language.memory import ndarray
 from opentrn.nki.notices import notice
@@ -32,7 +32,7 @@ SIMULATED: dict[str, tuple[Callable[..., np.ndarray], str]] = {
 def simulated(name: str, x: Any, y: Any, dtype: Any) -> NkiTensor:
     """A new tile with ``x name y``, rounded once to its dtype (default: that of the first tile)."""
     function, instead = SIMULATED[name]
-    notice(f"nl.{name} has no hardware instruction: it works in simulation only; {instead}")
+    notice(f"nl.{name} has no hardware instruction: it works in simulation only; {instead}", SimulationOnly)
     tiles = [v for v in (x, y) if isinstance(v, View)]
     if ACTIVE.recorder is None or not tiles:
         raise LaunchError(f"nl.{name}", site=user_site(), got=f"{x!r}, {y!r}", expected="a tile, inside a kernel")
