@@ -7,10 +7,15 @@ from typing import Any
 
 from opentrn.install import install
 
-__all__ = ["ShapeDtype", "__version__", "check", "errors", "install", "nki", "profile", "run"]
+__all__ = ["ShapeDtype", "__version__", "check", "errors", "install", "nki", "profile", "run", "session"]
 __version__ = "0.1.0"
 
-_HOME = {"run": "opentrn.nki.kernel", "ShapeDtype": "opentrn.nki.arrays", "check": "opentrn.nki.check"}
+_HOME = {
+    "run": "opentrn.nki.kernel",
+    "ShapeDtype": "opentrn.nki.arrays",
+    "check": "opentrn.nki.check",
+    "session": "opentrn.bridges.session",
+}
 _MODULES = ("nki", "errors", "profile")
 
 

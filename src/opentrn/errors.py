@@ -10,8 +10,10 @@ from dataclasses import dataclass
 __all__ = [
     "AddressError",
     "CapacityError",
+    "CompileError",
     "DTypeError",
     "FileError",
+    "GradientError",
     "HardwareWarning",
     "InstallError",
     "KernelError",
@@ -23,6 +25,8 @@ __all__ = [
     "RuleError",
     "SimulationOnly",
     "Site",
+    "TensorError",
+    "TracingError",
     "UnsupportedError",
     "ViewError",
 ]
@@ -86,6 +90,22 @@ class InstallError(OpentrnError, ImportError):
 
 class LaunchError(OpentrnError, TypeError):
     """A kernel was called in a way the launcher cannot accept (arguments, LNC, results)."""
+
+
+class TensorError(LaunchError, RuntimeError):
+    """A framework's array that no kernel can take: on another device, sparse, complex."""
+
+
+class TracingError(UnsupportedError):
+    """A kernel whose control flow needs values, where a framework knows shapes alone."""
+
+
+class CompileError(OpentrnError, IndexError):
+    """A kernel call that PyTorch's compiler cannot take into a whole graph; an IndexError, which it lets through as it is."""
+
+
+class GradientError(OpentrnError, RuntimeError, ValueError):
+    """A derivative of a kernel that has none (PyTorch raises RuntimeError for this, JAX ValueError)."""
 
 
 class ViewError(OpentrnError, IndexError, ValueError):

@@ -6,11 +6,13 @@ The script runs as `__main__`, with its own arguments and its folder first on th
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import runpy
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 
 from opentrn.cli.arguments import chip_name
@@ -32,6 +34,12 @@ def _parser() -> argparse.ArgumentParser:
         type=chip_name,
         help=f"the chip, such as trn2; the same as setting {_TARGET_VARIABLE}",
     )
+    summary = parser.add_argument_group("what the program's kernel calls come to (opentrn.session)")
+    summary.add_argument(
+        "--summary", action="store_true", help="a table at the end: calls, predicted time, findings, bounds"
+    )
+    summary.add_argument("--json", action="store_true", help="the same as JSON; what the script prints goes to stderr")
+    summary.add_argument("--html", metavar="FILE", help="the same as one page, with the timeline of every launch")
     parser.add_argument("script", help="the Python file to run")
     parser.add_argument("args", nargs=argparse.REMAINDER, help="the script's own arguments")
     return parser
@@ -56,7 +64,7 @@ def execute(script: str, args: Sequence[str], *, target: str | None = None, shad
     if target is not None:
         os.environ[_TARGET_VARIABLE] = target
     _become(Path(script), args)
-    install(shadow=shadow)
+    install(shadow=shadow, stand_ins=True)
     try:
         runpy.run_path(script, run_name="__main__")
     except Exception as error:
@@ -72,4 +80,27 @@ def main(argv: Sequence[str]) -> int:
     if not script.is_file():
         print(f"opentrn run: no such script: {script}", file=sys.stderr)
         return 2
+    if given.summary or given.json or given.html:
+        return _summarised(given)
     return execute(str(script), given.args, target=given.target, shadow=given.shadow)
+
+
+def _summarised(given: argparse.Namespace) -> int:
+    """Runs the script in a session and shows it, also when the script failed after a few calls."""
+    from opentrn.bridges.session import session
+
+    with session() as gathered, redirect_stdout(sys.stderr) if given.json else nullcontext():
+        try:
+            code = execute(given.script, given.args, target=given.target, shadow=given.shadow)
+        except SystemExit as leaving:
+            code = leaving.code
+    if given.json:
+        print(json.dumps(gathered.to_dict(), indent=1))
+    elif given.summary:
+        print(f"\n{gathered}")
+    if given.html:
+        gathered.write_html(given.html)
+        print(f"wrote {given.html}", file=sys.stderr)
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    return code if isinstance(code, int) else int(code is not None)

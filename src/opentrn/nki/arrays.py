@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 import numpy as np
 
-from opentrn.errors import LaunchError
+from opentrn.errors import LaunchError, TensorError
 from opentrn.numerics.dtypes import DType
 from opentrn.numerics.dtypes import dtype as dtype_of
 
-__all__ = ["Kind", "ShapeDtype", "kind_of", "stand_in"]
+__all__ = ["Kind", "ShapeDtype", "check_tensor", "kind_of", "rebuilt", "signature", "stand_in"]
 
 
 @dataclass(frozen=True)
@@ -83,15 +83,46 @@ def stand_in(value: Any) -> ShapeDtype | None:
     return ShapeDtype(tuple(value.shape), value.dtype)
 
 
+def rebuilt(value: Any, item: Callable[[Any], Any]) -> Any:
+    """A tuple, named tuple, list or dict with `item` applied to each of its elements."""
+    if isinstance(value, dict):
+        return {key: item(each) for key, each in value.items()}
+    items = [item(each) for each in value]
+    return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+
+
+def signature(value: Any) -> Any:
+    """What tells one launch from another: shapes and dtypes of arrays, everything else as it prints."""
+    if isinstance(value, (int, float, str)):
+        return (type(value), repr(value))
+    if isinstance(value, tuple | list):
+        return (type(value), *map(signature, value))
+    if isinstance(value, dict):
+        return tuple((str(key), signature(item)) for key, item in value.items())
+    like = stand_in(value)
+    if like is not None:
+        return like
+    if is_dataclass(value) and not isinstance(value, type):
+        return (type(value), signature(vars(value)))
+    return (type(value), repr(value))
+
+
+def check_tensor(tensor: Any, *devices: str) -> None:
+    """Raises TensorError for a torch tensor that is not dense and real, or on neither the CPU nor one of `devices`."""
+    strided = sys.modules["torch"].strided
+    if (tensor.is_cpu or tensor.device.type in devices) and tensor.layout is strided and not tensor.is_complex():
+        return
+    raise TensorError(
+        "torch argument",
+        got=f"{tensor.layout} {tensor.dtype} on {tensor.device}",
+        expected="a dense real tensor on the CPU",
+        hint="call .cpu(), .to_dense() or torch.view_as_real first",
+    )
+
+
 def _torch_kind(torch: Any) -> Kind:
     def to_numpy(tensor: Any) -> np.ndarray:
-        if tensor.device.type != "cpu" or tensor.layout is not torch.strided or tensor.is_complex():
-            raise LaunchError(
-                "torch argument",
-                got=f"{tensor.layout} {tensor.dtype} on {tensor.device}",
-                expected="a dense real tensor on the CPU",
-                hint="call .cpu() or .to_dense() first",
-            )
+        check_tensor(tensor)
         plain = tensor.detach()
         name = str(tensor.dtype).removeprefix("torch.")
         if name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):

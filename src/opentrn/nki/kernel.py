@@ -4,19 +4,49 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from itertools import count
 from typing import Any
+from weakref import WeakValueDictionary
 
 from opentrn.errors import LaunchError
 from opentrn.nki.compat import deprecated
-from opentrn.nki.launch import Report, launch
-from opentrn.program.recorder import ACTIVE
+from opentrn.nki.launch import INSIDE, Report, launch
 from opentrn.program.site import user_site
 
-__all__ = ["WATCHERS", "Kernel", "jit", "run", "simulate", "start"]
+__all__ = ["FRAMEWORKS", "KERNELS", "WATCHERS", "Kernel", "jit", "run", "simulate", "start", "unwatched"]
 
 WATCHERS: list[Callable[[Kernel, tuple[Any, ...], dict[str, Any], Mapping[str, Any]], Report]] = []
 """Who runs launches in place of `start`, the last one first (see `nki.profile.profiling`)."""
+
+KERNELS: WeakValueDictionary[int, Kernel] = WeakValueDictionary()
+"""Every kernel by its number, for compilers that carry numbers but no objects."""
+
+FRAMEWORKS = {"torch": "Tensor", "jax": "Array"}
+"""The class of a framework's arrays."""
+
+
+def _framework(value: Any) -> str | None:
+    """The framework of an array, or of the first array in a container. PyTorch's compiler traces through this."""
+    for name, kind in FRAMEWORKS.items():
+        module = sys.modules.get(name)
+        if module is not None and isinstance(value, getattr(module, kind, ())):
+            return name
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            name = _framework(item)
+            if name is not None:
+                return name
+    return None
+
+
+_numbers = count()
+_caller = import_module("opentrn.callers").caller  # by name: what it imports is above this room
 
 
 class Kernel:
@@ -30,19 +60,38 @@ class Kernel:
         self.func, self.lnc, self.target = function, lnc, target
         self.__name__: str = getattr(function, "__name__", "kernel")
         self.__signature__ = inspect.signature(function)
+        self.number = next(_numbers)
+        KERNELS[self.number] = self
+        self._family = {lnc: self}
+
+    def with_both(self) -> Kernel:
+        """Itself, with ``kernel[2]`` made ahead: compilers that trace it find it and need not make it."""
+        self._family[3 - self.lnc] = other = Kernel(self.func, 3 - self.lnc, self.target)
+        other._family = self._family
+        return self
 
     def __getitem__(self, lnc: Any) -> Kernel:
+        if isinstance(lnc, int) and lnc in self._family and lnc is not True:
+            return self._family[lnc]
         grid = lnc if isinstance(lnc, tuple) else (lnc,)
         if len(grid) != 1 or isinstance(grid[0], bool) or not hasattr(grid[0], "__index__"):
             raise LaunchError(
                 f"kernel {self.__name__}[...]", site=user_site(), got=repr(lnc), expected="1 or 2 (the LNC)"
             )
-        return Kernel(self.func, grid[0].__index__(), self.target)
+        number = grid[0].__index__()
+        return self._family.get(number) or Kernel(self.func, number, self.target)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if ACTIVE.recorder is not None:
-            return self.func(*args, **kwargs)
-        return self.report(args, kwargs).results
+        if INSIDE.kernel:
+            return self.inlined(*args, **kwargs)
+        framework = _framework((args, kwargs))
+        if framework is None:
+            return self.report(args, kwargs).results
+        return _caller(framework)(self, args, kwargs)
+
+    def inlined(self, *args: Any, **kwargs: Any) -> Any:
+        """The call inside another kernel."""
+        return self.func(*args, **kwargs)
 
     def report(self, args: tuple[Any, ...], kwargs: dict[str, Any], **options: Any) -> Report:
         """Launch and give back everything, not the results alone."""
@@ -53,6 +102,16 @@ class Kernel:
 
     def __repr__(self) -> str:
         return f"<nki kernel {self.__name__}[{self.lnc}]>"
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """Launches in the block are none of the program's own: nobody watches them."""
+    watchers, WATCHERS[:] = WATCHERS[:], []
+    try:
+        yield
+    finally:
+        WATCHERS[:] = watchers
 
 
 def start(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any]) -> Report:
@@ -81,7 +140,7 @@ def jit(fn: Any = None, **kwargs: Any) -> Any:
         return Kernel(fn.func, fn.lnc, target or fn.target)
     if not callable(fn):
         raise LaunchError("nki.jit", site=user_site(), got=repr(fn), expected="a function")
-    return Kernel(fn, target=target)
+    return Kernel(fn, target=target).with_both()
 
 
 def simulate(kernel: Any) -> Any:

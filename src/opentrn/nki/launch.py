@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import gc
 import inspect
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ from opentrn.isa.enums import MemoryRegion
 from opentrn.isa.latitudes import Sight
 from opentrn.machine.chip import Chip, load_chip
 from opentrn.nki import settings
-from opentrn.nki.arrays import Kind, ShapeDtype, kind_of, stand_in
+from opentrn.nki.arrays import Kind, ShapeDtype, kind_of, rebuilt, stand_in
 from opentrn.nki.notices import notice
 from opentrn.nki.objects import NKIObject
 from opentrn.nki.tensor import NkiTensor
@@ -37,7 +39,18 @@ from opentrn.program.storage import Allocation
 from opentrn.program.trace import Trace
 from opentrn.program.view import View
 
-__all__ = ["Report", "launch", "launch_ranks"]
+__all__ = ["INSIDE", "Report", "launch", "launch_ranks"]
+
+
+class _Inside(threading.local):
+    kernel = False
+
+
+INSIDE = _Inside()
+"""Whether this thread runs a kernel: a call of another kernel is inlined there, and launched in every other thread."""
+
+_ONE_AT_A_TIME = threading.RLock()
+"""Held by a launch: there is one slot for the recorder, and compiled JAX programs call kernels from several threads."""
 
 
 @dataclass(frozen=True)
@@ -135,11 +148,8 @@ class _Launch:
         if isinstance(value, ShapeDtype):
             storage = core.allocate(value.shape, DTYPES[value.dtype], MemoryRegion.shared_hbm)
             return NkiTensor.whole(storage)
-        if isinstance(value, (tuple, list)):
-            items = [self.argument(core, v) for v in value]
-            return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-        if isinstance(value, dict):
-            return {k: self.argument(core, v) for k, v in value.items()}
+        if isinstance(value, (tuple, list, dict)):
+            return rebuilt(value, lambda item: self.argument(core, item))
         if isinstance(value, (np.dtype, type)) or type(value).__module__ in ("torch", "jax._src.numpy.scalar_types"):
             return _dtype_argument(value)
         if isinstance(value, np.generic):
@@ -176,7 +186,11 @@ class _Launch:
         given = [self.argument(core, a) for a in args]
         named = {k: self.argument(core, v) for k, v in kwargs.items()}
         _name(self.function, given, named)
-        made = self.function(*given, **named)
+        INSIDE.kernel = True
+        try:
+            made = self.function(*given, **named)
+        finally:
+            INSIDE.kernel = False
         core.flush()
         return made
 
@@ -239,11 +253,8 @@ class _Launch:
         return any(a.stored and a.changes for a in self.arguments.values())
 
     def _convert(self, value: Any) -> Any:
-        if isinstance(value, (tuple, list)):
-            items = [self._convert(v) for v in value]
-            return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-        if isinstance(value, dict):
-            return {k: self._convert(v) for k, v in value.items()}
+        if isinstance(value, (tuple, list, dict)):
+            return rebuilt(value, self._convert)
         if not isinstance(value, View):
             return value
         if value.buffer.on_chip:
@@ -253,9 +264,10 @@ class _Launch:
                 expected="tensors in nl.shared_hbm",
                 hint="nisa.dma_copy it to an HBM tensor and return that",
             )
-        if not self.mode.data:
-            return ShapeDtype(value.shape, value.dtype)
         argument = value.storage.source
+        if not self.mode.data:
+            itself = isinstance(argument and argument.original, ShapeDtype) and _is_all_of(value)
+            return argument.original if itself else ShapeDtype(value.shape, value.dtype)
         if argument is not None and argument.kind.write_back and _is_all_of(value):
             return argument.original
         return self._export(value)
@@ -288,10 +300,13 @@ class _Launch:
         notice(str(fault), UserWarning)
 
 
+_signature = lru_cache(1024)(inspect.signature)
+
+
 def _name(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> None:
     """Give argument tensors the names of their parameters, for errors and reports."""
     try:
-        bound = inspect.signature(function).bind(*args, **kwargs).arguments
+        bound = _signature(function).bind(*args, **kwargs).arguments
     except (TypeError, ValueError):  # the call itself says what is wrong with it
         return
     for name, value in bound.items():
@@ -453,13 +468,19 @@ def launch_ranks(
             expected=f"{lnc}",
             hint="launch with kernel[LNC] that matches the variable",
         )
+    with _ONE_AT_A_TIME:
+        return _launched(function, name, lnc, calls, options, Mode(wide=options.wide, **mode))
+
+
+def _launched(
+    function: Callable[..., Any], name: str, lnc: int, calls: Sequence[_Call], options: settings.Settings, mode: Mode
+) -> list[Report]:
     cores: list[Core] = []
 
     def resume(seat: int) -> None:
         ACTIVE.recorder = cores[seat].recorder
 
     lockstep = Lockstep(lnc * len(calls), resume, lnc)
-    how = Mode(wide=options.wide, **mode)
-    launches = [_Launch(function, name, lockstep, rank, options, how) for rank in range(len(calls))]
+    launches = [_Launch(function, name, lockstep, rank, options, mode) for rank in range(len(calls))]
     cores += [core for each in launches for core in each.cores]
     return _run(launches, lockstep, calls)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from opentrn.errors import LaunchError
 from opentrn.nki import kernel as kernels
-from opentrn.nki.arrays import stand_in
+from opentrn.nki import settings
+from opentrn.nki.arrays import signature
 from opentrn.nki.kernel import Kernel, simulate
 from opentrn.nki.launch import Report
 from opentrn.profile.report import ProfileReport, profile_report
 from opentrn.timing.simulate import simulate as timed
 
-__all__ = ["Launch", "Launches", "launch_key", "profile", "profiling"]
+__all__ = ["Launch", "Launches", "Starter", "launch_key", "profile", "profiling"]
 
 MODES = ("values", "timing")
 
@@ -86,12 +87,23 @@ class Launches(list[Launch]):
         self.passed: dict[str, None] = {}
 
 
+Starter = Callable[[Kernel, tuple[Any, ...], dict[str, Any], Mapping[str, Any], "Launch | None"], Report]
+"""Launches a kernel for `profiling`: kernel, arguments, options, and the first launch of its signature, if it was one."""
+
+
+def _start(
+    kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any], first: Launch | None
+) -> Report:
+    return kernels.start(kernel, args, kwargs, options)
+
+
 @contextmanager
-def profiling(name: str | None = None, *, reorder: int = 0) -> Iterator[Launches]:
+def profiling(name: str | None = None, *, reorder: int = 0, start: Starter = _start) -> Iterator[Launches]:
     """Profile every kernel launch inside the ``with`` block, or those of the kernel called `name`; `reorder` as in `profile`.
 
     Gives the list to which launches are added. A launch with a kernel, chip and signature (shapes, dtypes, other
-    arguments) that was seen before runs without being timed again; it is counted.
+    arguments) that was seen before runs without being timed again; it is counted. `start` launches; it must record a
+    trace where ``options["trace"]`` says so.
     """
     _check_reorder(reorder)
     seen: dict[Any, Launch] = {}
@@ -103,9 +115,10 @@ def profiling(name: str | None = None, *, reorder: int = 0) -> Iterator[Launches
             return kernels.start(kernel, args, kwargs, options)
         key = launch_key(kernel, args, kwargs, options)
         if key in seen:
+            launched = start(kernel, args, kwargs, options, seen[key])
             seen[key].count += 1
-            return kernels.start(kernel, args, kwargs, options)
-        launched = kernels.start(kernel, args, kwargs, {**options, "trace": True})
+            return launched
+        launched = start(kernel, args, kwargs, {**options, "trace": True}, None)
         seen[key] = Launch(kernel, args, kwargs, _reported(kernel, launched, reorder))
         launches.append(seen[key])
         return launched
@@ -121,18 +134,5 @@ def launch_key(
     kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any]
 ) -> tuple[Any, ...]:
     """Equal for launches of one kernel on one chip whose arguments differ in the values of arrays alone."""
-    return (kernel.func, kernel.lnc, options.get("target"), kernel.target, _signature((args, kwargs)))
-
-
-def _signature(value: Any) -> Any:
-    """What tells one launch from another: shapes and dtypes of arrays, everything else as it prints."""
-    if isinstance(value, tuple | list):
-        return (type(value), *map(_signature, value))
-    if isinstance(value, dict):
-        return tuple((str(key), _signature(item)) for key, item in value.items())
-    like = stand_in(value)
-    if like is not None:
-        return like
-    if is_dataclass(value) and not isinstance(value, type):
-        return (type(value), _signature(vars(value)))
-    return (type(value), repr(value))
+    chip = settings.read(options.get("target"), kernel.target).target
+    return (kernel.func, kernel.lnc, chip, signature((args, kwargs)))

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from opentrn.machine.chip import load_chip
 from opentrn.program import native
 
-__all__ = ["Settings", "nc_version", "read"]
+__all__ = ["TARGET_VARIABLE", "Settings", "nc_version", "read"]
 
+TARGET_VARIABLE = "NEURON_PLATFORM_TARGET_OVERRIDE"
 DEFAULT_TARGET = "trn2"
 
 
@@ -37,7 +38,7 @@ def read(target: str | None = None, default: str | None = None) -> Settings:
     """
     if os.environ.get("OPENTRN_NATIVE") == "0" and native.available():
         native.disable("OPENTRN_NATIVE=0 is set")
-    chosen = target or os.environ.get("NEURON_PLATFORM_TARGET_OVERRIDE") or default or DEFAULT_TARGET
+    chosen = target or os.environ.get(TARGET_VARIABLE) or default or DEFAULT_TARGET
     stochastic = os.environ.get("NEURON_RT_STOCHASTIC_ROUNDING_EN") == "1"
     lnc = os.environ.get("NEURON_LOGICAL_NC_CONFIG")
     return Settings(

@@ -27,7 +27,7 @@ from opentrn.profile.files import whole
 from opentrn.profile.lines import lines
 from opentrn.timing.timeline import CAUSES, ENGINES, Place, Timeline
 
-__all__ = ["CAUSE_WORDS", "write_html"]
+__all__ = ["CAUSE_WORDS", "page_of", "write_html"]
 
 CAUSE_WORDS = {
     "start": "It is the first instruction of its engine.",
@@ -64,12 +64,13 @@ def write_html(path: str | Path, timeline: Timeline, summary: Mapping[str, Any] 
     becomes a link to the source; "kernel" is the title. Without it the time of each engine is shown. Sources are read
     from the files that `timeline.places` names, if they are there. Raises FileError when `path` cannot be written.
     """
-    page = _page(timeline, _overview(timeline) if summary is None else summary)
+    page = page_of(timeline, _overview(timeline) if summary is None else summary)
     with whole(path) as part:
         part.write_text(page, encoding="utf-8", newline="\n")
 
 
-def _page(timeline: Timeline, summary: Mapping[str, Any]) -> str:
+def page_of(timeline: Timeline, summary: Mapping[str, Any]) -> str:
+    """The text of the page that `write_html` writes."""
     page = files("opentrn.profile").joinpath("page")
     path = walk(timeline)
     packed, directory = _packed(_columns(timeline, path))

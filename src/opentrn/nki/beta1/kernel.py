@@ -18,7 +18,7 @@ from opentrn.nki.beta1.programs import run_programs
 from opentrn.nki.beta1.tensor import Tensor, tensor_of
 from opentrn.nki.launch import Report
 from opentrn.nki.notices import notice
-from opentrn.program.recorder import ACTIVE, active
+from opentrn.program.recorder import active
 from opentrn.program.site import user_site
 from opentrn.program.view import View
 
@@ -58,10 +58,9 @@ class Kernel(new.Kernel):
         dims = grid if isinstance(grid, tuple) else (grid,)
         return self.changed(grid=tuple(_dimension(d) for d in dims))
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if ACTIVE.recorder is not None:
-            return self.body(*args, **kwargs)
-        return self.report(args, kwargs).results
+    def inlined(self, *args: Any, **kwargs: Any) -> Any:
+        """The call inside another kernel: no grid of its own."""
+        return self.body(*args, **kwargs)
 
     def report(self, args: tuple[Any, ...], kwargs: dict[str, Any], **options: Any) -> Report:
         """Launch and give back everything, not the results alone.

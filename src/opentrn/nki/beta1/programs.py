@@ -21,6 +21,7 @@ from opentrn.nki.beta1.operators import operator_of
 from opentrn.nki.beta1.tensor import Tensor
 from opentrn.isa.enums import MemoryRegion
 from opentrn.nki.functions import nisa
+from opentrn.nki.launch import INSIDE
 from opentrn.program.recorder import active
 from opentrn.program.site import user_site
 
@@ -45,6 +46,7 @@ class _Program:
         self._thread = Thread(target=self._run, args=(body,), daemon=True)
 
     def _run(self, body: Callable[[], Any]) -> None:
+        INSIDE.kernel = True
         self._go.acquire()
         try:
             self.result = body()
