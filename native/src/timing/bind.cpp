@@ -165,6 +165,20 @@ nb::tuple time_program(nb::dict machine, nb::dict class_columns, nb::list cores)
     return nb::make_tuple(results, blocked);
 }
 
+// (row of the table, the table in one piece): what is known to be complete when each instruction issues.
+nb::tuple order_program(nb::dict class_columns, nb::dict core) {
+    Columns classes(std::move(class_columns));
+    CoreInput input(std::move(core), classes);
+    {
+        nb::gil_scoped_release released;
+        input.dependencies = discover(input.program, *input.regions, input.spaces, input.skip);
+    }
+    std::vector<int32_t> table;
+    table.reserve(input.dependencies.clocks.size() * slots);
+    for (const auto& clock : input.dependencies.clocks) table.insert(table.end(), clock.begin(), clock.end());
+    return nb::make_tuple(array_of(std::move(input.dependencies.clock)), array_of(std::move(table)));
+}
+
 // Old rows in their new order.
 nb::object reorder_program(nb::dict class_columns, nb::dict core, Column<uint8_t> store, Column<uint8_t> fence,
                            int64_t window) {
@@ -184,6 +198,8 @@ nb::object reorder_program(nb::dict class_columns, nb::dict core, Column<uint8_t
 void bind(nb::module_& m) {
     m.def("time_program", &time_program, "machine"_a, "classes"_a, "cores"_a,
           "Dependencies and event loop of one program per core. See src/opentrn/timing/native.py.");
+    m.def("order_program", &order_program, "classes"_a, "core"_a,
+          "What each instruction of one core knows to be complete. See src/opentrn/timing/order.py.");
     m.def("reorder_program", &reorder_program, "classes"_a, "core"_a, "store"_a, "fence"_a, "window"_a,
           "One core's rows with stores held back. See src/opentrn/timing/reorder.py.");
 }

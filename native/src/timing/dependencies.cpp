@@ -189,6 +189,11 @@ class Clocks {
         return result;
     }
 
+    void give(Dependencies& result) {
+        result.clock = std::move(row_);
+        result.clocks = std::move(rows_);
+    }
+
   private:
     using Clock = std::array<int32_t, slots>;
     std::vector<Clock> rows_;
@@ -266,6 +271,7 @@ Dependencies discover(const Program& program, Regions& regions, int32_t spaces, 
     }
     result.first.push_back(static_cast<int64_t>(result.producer.size()));
     for (const Space& space : memory) result.merged += space.merged();
+    clocks.give(result);
     return result;
 }
 

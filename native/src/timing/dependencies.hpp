@@ -39,6 +39,8 @@ struct Dependencies {
     std::vector<int64_t> first;      // waits of i: [first[i], first[i + 1])
     std::vector<int32_t> producer;   // semaphores
     std::vector<int32_t> local;      // result of the same engine that i reads (-1: none)
+    std::vector<int32_t> clock;      // row of `clocks` that holds when i issues
+    std::vector<std::array<int32_t, slots>> clocks;  // by slot, the latest instruction known to be complete (-1: none)
     int64_t found = 0;               // conflicts before pruning
     int64_t merged = 0;              // entries joined into one box, so that crowded places stay quick (0: all exact)
 };

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from opentrn.errors import FileError, MachineError, OpentrnError, Site
+from opentrn.errors import FileError, KernelError, MachineError, OpentrnError, Site
 from opentrn.isa.latitudes import Line, Sight
 from opentrn.program.site import site_of
 from opentrn.program.trace import Trace
@@ -94,13 +94,24 @@ class Evidence:
     otherwise: Callable[[str, frozenset[Line]], Sequence[np.ndarray] | None] | None = None
     rerun: bool = False
 
-    @cached_property
+    @property
     def timeline(self) -> Timeline | None:
-        """When everything happens; None where the program did not end or has no public costs on this chip."""
+        """When everything happens; None where the program can not end or has no public costs on this chip."""
+        return self._timed if isinstance(self._timed, Timeline) else None
+
+    @property
+    def stuck(self) -> KernelError | None:
+        """Why the engines wait for each other forever, although every core came to its end; None where they do not."""
+        return self._timed if isinstance(self._timed, KernelError) else None
+
+    @cached_property
+    def _timed(self) -> Timeline | KernelError | None:
         if self.failures or not any(len(trace) for trace in self.traces):
             return None
         try:
             return simulate(self.traces, self.chip)
+        except KernelError as error:
+            return error
         except MachineError:
             return None
 

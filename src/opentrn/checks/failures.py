@@ -36,6 +36,8 @@ LABELS: dict[tuple[type[BaseException], str | None], tuple[str, str]] = {
     (ViewError, None): ("memory", "bounds"),
     (KernelError, "bounds"): ("memory", "bounds"),
     (KernelError, "meeting"): ("deadlock", "meeting"),
+    (KernelError, "sendrecv"): ("deadlock", "sendrecv"),
+    (KernelError, "endless"): ("deadlock", "endless"),
     (KernelError, None): ("language", "kernel"),
     (DTypeError, None): ("language", "dtype"),
     (LaunchError, None): ("language", "call"),

@@ -46,6 +46,7 @@ class Mode:
     recorded and no memory is allocated. `trace`: keep the recorded program (`Trace`) for timing. `wide`: low-precision
     floats are kept as float32 (`NKI_PRECISE_FP=0`). `catch`: what the kernel raises becomes part of the report. `watch`:
     note values that the chip may treat otherwise (`Report.sights`). `other`: compute with another admissible choice.
+    `limit`: how many instructions, register reads and turns of dynamic loops a core may take (0: any number).
     """
 
     strict: bool = True
@@ -55,6 +56,7 @@ class Mode:
     catch: bool = False
     watch: bool = False
     other: Otherwise | None = None
+    limit: int = 0
 
 
 class Core:
@@ -85,6 +87,8 @@ class Core:
         self.maps: dict[MemoryRegion, MemoryMap] = {}
         self.meetings: Counter[Any] = Counter()
         self.shared_count = 0
+        self.shared: dict[int, object] = {}
+        """Which memory of all cores an allocation is, by its number (`Trace.shared`)."""
         self.shared_tensors: list[tuple[tuple[int, ...], str, Any]] = []
         """Shared-HBM tensors so far; the launcher gives all cores one list."""
         memory = chip.memory
@@ -93,7 +97,7 @@ class Core:
             MemoryRegion.psum: memory.psum_bytes_per_partition,
         }
         self._neighbours = Neighbours()
-        self._fresh_bytes = 0
+        self._fresh_bytes = self._ticks = 0
         self._now: tuple[Any, Any] = (None, None)
         known = (chip.name, mode.wide, native.available())
         steps = _STEPS[known] = _STEPS.get(known) or Steps()
@@ -145,6 +149,7 @@ class Core:
         if buffer is not MemoryRegion.shared_hbm or self.lockstep.cores == 1:
             return self.allocate(shape, dtype, buffer, name=name, address=address, site=site)
         number, self.shared_count = self.shared_count, self.shared_count + 1
+        self.shared[len(self.allocations)] = ("shared_hbm", number)
         shared = self.shared_tensors
         if number < len(shared) and shared[number][:2] != (shape, dtype.name):
             raise KernelError(
@@ -219,11 +224,32 @@ class Core:
         self._fresh_bytes = 0
         if not batch:
             return
+        if self.mode.limit:
+            self._check_limit()
         self.capture.append(batch)
         if self.mode.data:
             if self._neighbours:
                 self._follow(batch)
             self._run(batch)
+
+    def tick(self) -> None:
+        """Count a register read, or a turn of a dynamic loop. Raises KernelError beyond `Mode.limit`."""
+        self._ticks += 1
+        if self.mode.limit:
+            self._check_limit()
+
+    def _check_limit(self) -> None:
+        if self._ticks + self.recorder.count <= self.mode.limit:
+            return
+        loop = next((each for each in reversed(self.recorder.loops) if each.end < 0), None)
+        raise KernelError(
+            f"the {loop.kind if loop else 'kernel'} does not end",
+            kind="endless",
+            site=site_of(loop.place) if loop else user_site(2),
+            got=f"{self.recorder.count:,} instructions, {self._ticks:,} register reads and turns of loops on core {self.index}",
+            expected=f"at most {self.mode.limit:,} together",
+            hint="let what the loop reads reach its end; limit= of opentrn.check allows more",
+        )
 
     @property
     def counts(self) -> Counter[Step]:
@@ -232,7 +258,9 @@ class Core:
 
     def trace(self) -> Trace:
         """The recorded program; after `place`."""
-        return trace_of(self.capture, self.allocations, self.recorder.edges, self.recorder.fixed)
+        recorder = self.recorder
+        marks = {"fixed": tuple(recorder.fixed), "loops": tuple(recorder.loops), "shared": self.shared}
+        return trace_of(self.capture, self.allocations, recorder.edges, **marks)
 
     def _follow(self, batch: list[Record]) -> None:
         """Clobbered reads among hand-placed tensors, in program order."""
@@ -375,4 +403,4 @@ class Core:
         tag = (kind, key, self.meetings[kind, key])
         self.meetings[kind, key] += 1
         site = site_of(self._now[1])
-        return self.lockstep.exchange(self.seat, what + (f" ({site})" if site else ""), tag, seats, payload)
+        return self.lockstep.exchange(self.seat, what + (f" ({site})" if site else ""), tag, seats, payload, site)

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from opentrn.errors import KernelError
+from opentrn.errors import KernelError, Site
 
 __all__ = ["Lockstep"]
 
@@ -80,6 +80,8 @@ class Lockstep:
             self._failure = KernelError(
                 f"the {who}s can never meet: {waits}" + (f"; {ended} has ended" if ended else ""),
                 kind="meeting",
+                site=self._waiting[alive[0]][3],
+                hint="let all come to the same meetings; one that only one needs belongs on all",
                 expected=f"every {who} executes the same {what}, in the same order",
             )
             able = alive
@@ -106,13 +108,15 @@ class Lockstep:
             raise _Abandoned
         self._on_resume(core)
 
-    def exchange(self, core: int, what: str, tag: Any, partners: tuple[int, ...], payload: Any) -> dict[int, Any]:
+    def exchange(
+        self, core: int, what: str, tag: Any, partners: tuple[int, ...], payload: Any, site: Site | None = None
+    ) -> dict[int, Any]:
         """Leave `payload` under `tag` and wait until every partner has done so too; gives back their payloads.
 
-        `what` names the place in messages. `tag` must be new for each meeting of the same cores.
+        `what` names the place in messages, `site` is where it is. `tag` must be new for each meeting of the same cores.
         """
         self._mail[(tag, core)] = [payload, len(partners)]
-        self._waiting[core] = (what, tag, partners)
+        self._waiting[core] = (what, tag, partners, site)
         if self._able(core):
             self._waiting[core] = None
         else:

@@ -23,7 +23,10 @@ from opentrn.nki.launch import Report
 from opentrn.nki.profile import launch_key
 from opentrn.nki.values import ORDINARY, Values
 
-__all__ = ["check", "checking", "evidence_of"]
+__all__ = ["LIMIT", "check", "checking", "evidence_of"]
+
+LIMIT = 2_000_000
+"""Steps of one core after which a checked kernel counts as endless: more than any public kernel takes."""
 
 
 def check(
@@ -36,6 +39,7 @@ def check(
     values: str = "normal",
     seed: int = 0,
     rerun: bool = False,
+    limit: int = LIMIT,
 ) -> Callable[..., list[Finding]]:
     """A callable that runs `kernel` (a kernel, ``kernel[2]`` or a plain function) and gives back a list of `Finding`.
 
@@ -43,6 +47,9 @@ def check(
     (normal, special, zeros, ones, or a range ``low:high``) and `seed` their seed. `only` and `ignore` choose checks by name
     or label, `severity` changes how bad their findings are. With `rerun` the kernel runs again for each choice that public
     sources leave open (`docs/differs.md`) and that can matter to it. What the kernel raises is a finding too.
+
+    A core may take `limit` instructions, register reads and turns of dynamic loops together; a kernel that takes more is
+    reported as one that does not end (`deadlock.endless`).
 
     Raises LaunchError for a check or kind of values that does not exist, or an LNC that the chip does not have.
 
@@ -52,7 +59,8 @@ def check(
     choice, how = Choice(tuple(only), tuple(ignore), severity or {}), Values(values, seed)
 
     def checked(*args: Any, **kwargs: Any) -> list[Finding]:
-        evidence = evidence_of(made, args, kwargs, target, how, watch=choice.wants("hardware"), rerun=rerun)
+        watch = choice.wants("hardware")
+        evidence = evidence_of(made, args, kwargs, target, how, watch=watch, rerun=rerun, limit=limit)
         return look("run", evidence, choice, [made.func.__code__.co_filename])
 
     return checked
@@ -67,12 +75,14 @@ def evidence_of(
     *,
     watch: bool = True,
     rerun: bool = False,
+    limit: int = LIMIT,
 ) -> Evidence:
     """What a run of `kernel` on copies of its arguments shows, faults and failures included; see `Evidence`."""
 
     def again(**options: Any) -> Report:
         given, named = fresh((args, kwargs), values)
-        return start(kernel, given, named, {"target": target, "strict": False, "trace": True, "catch": True, **options})
+        usual = {"target": target, "strict": False, "trace": True, "catch": True, "limit": limit}
+        return start(kernel, given, named, usual | options)
 
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("default")

@@ -75,7 +75,8 @@ class Report:
 class _Argument:
     """One array argument and how to bring what the kernel wrote into it back to the caller.
 
-    `block` and `array` hold its data; None where shapes alone are recorded. `tensors` are its tensors on the cores.
+    `block` and `array` hold its data; None where shapes alone are recorded. `tensors` are its tensors on the cores, `number` tells
+    arguments apart.
     """
 
     original: Any
@@ -86,6 +87,7 @@ class _Argument:
     block: Any = None
     array: np.ndarray | None = None
     tensors: list[Allocation] = field(default_factory=list)
+    number: int = 0
 
     @property
     def stored(self) -> bool:
@@ -162,8 +164,10 @@ class _Launch:
         found = self.arguments.get(id(value))
         if found is None:
             found = self.arguments[id(value)] = make()
+            found.number = len(self.arguments)
         storage = core.allocate(found.shape, found.dtype, MemoryRegion.shared_hbm, block=found.block)
         storage.source = found
+        core.shared[storage.allocation.id] = ("argument", found.number)
         found.tensors.append(storage.allocation)
         return NkiTensor.whole(storage)
 
@@ -428,13 +432,14 @@ def launch_ranks(
     catch: bool = False,
     watch: bool = False,
     other: Otherwise | None = None,
+    limit: int = 0,
 ) -> list[Report]:
     """Run ``function(*args, **kwargs)`` for each of `calls` as a rank with `lnc` cores of the target chip, side by side.
 
     With ``data=False`` it is recorded with shapes alone: arrays and `ShapeDtype` serve as arguments alike, no tensor has
     memory, results are `ShapeDtype`, and whatever needs a value raises UnsupportedError. `trace` asks for `Report.traces`;
     `catch` puts what the kernel raises into `Report.failures`; `watch` notes what the chip may treat otherwise, and `other`
-    is such a choice taken the other way (`Mode`).
+    is such a choice taken the other way; `limit` ends kernels that do not end (`Mode`).
     """
     options = settings.read(target, default_target)
     chip = load_chip(options.target)
@@ -459,7 +464,7 @@ def launch_ranks(
         ACTIVE.recorder = cores[seat].recorder
 
     lockstep = Lockstep(lnc * len(calls), resume, lnc)
-    mode = Mode(strict, data, trace, options.wide, catch, watch, other)
+    mode = Mode(strict, data, trace, options.wide, catch, watch, other, limit)
     launches = [_Launch(function, name, lockstep, rank, options, mode) for rank in range(len(calls))]
     cores += [core for each in launches for core in each.cores]
     return _run(launches, lockstep, calls)

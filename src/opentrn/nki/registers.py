@@ -51,6 +51,8 @@ class VirtualRegister(NKIObject):
                 site=user_site(),
                 hint='use mode="values"; as an address alone (nl.ds, select, ap) the register would do',
             )
+        if ACTIVE.recorder is not None:
+            ACTIVE.recorder.state.tick()
         if self.state is None:
             raise KernelError(
                 "a register is read before it has a value",

@@ -130,8 +130,8 @@ def trace_of(
     capture: Any,
     allocations: list[Allocation],
     edges: Sequence[tuple[int, int]],
-    fixed: Sequence[tuple[int, int]] = (),
+    **marks: Any,
 ) -> Trace:
-    """The recorded program of one core, whose tensors have been placed."""
+    """The recorded program of one core, whose tensors have been placed; `marks` are the fields `fixed`, `shared` and `loops`."""
     pairs = np.array(edges, np.int64).reshape(-1, 2)
-    return Trace(allocations=allocations, edges=pairs, fixed=tuple(fixed), **capture.columns())
+    return Trace(allocations=allocations, edges=pairs, **marks, **capture.columns())

@@ -18,6 +18,7 @@ from opentrn.isa.spec import Instruction, Use
 from opentrn.program import native
 from opentrn.program.site import OWN, is_own, user_site
 from opentrn.program.step import Step, prepare
+from opentrn.program.trace import Loop
 from opentrn.program.view import View
 
 __all__ = ["ACTIVE", "OLDER", "NkiInstruction", "Place", "Record", "Recorder", "Steps", "active", "public_function"]
@@ -105,7 +106,7 @@ class Steps(dict[Any, Step]):
 class Recorder(_Pending):
     """What one core has recorded and not yet executed, and the checked signatures it shares with all launches."""
 
-    __slots__ = ("chip", "edges", "fixed", "flush", "plan", "state", "steps")
+    __slots__ = ("chip", "edges", "fixed", "flush", "loops", "plan", "state", "steps")
 
     def __init__(
         self,
@@ -118,6 +119,7 @@ class Recorder(_Pending):
         self.chip, self.steps, self.plan, self.state = chip, steps, plan, state
         self.edges: list[tuple[int, int]] = []
         self.fixed: list[tuple[int, int]] = []  # see `Trace.fixed`
+        self.loops: list[Loop] = []  # see `Trace.loops`
         self.flush: Callable[[], None] = self.pending.clear
 
     @property

@@ -6,7 +6,8 @@ into memory and the event loop can run over them without touching a Python objec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import CodeType
 
 import numpy as np
@@ -15,7 +16,7 @@ from opentrn.isa.spec import Instruction
 from opentrn.program.step import Step
 from opentrn.program.storage import Allocation
 
-__all__ = ["READS", "WRITES", "Geometry", "Trace"]
+__all__ = ["READS", "WRITES", "Geometry", "Loop", "Trace"]
 
 READS, WRITES = 1, 2
 """Bits of `Trace.access`; an operand whose old values can survive has both."""
@@ -33,6 +34,19 @@ class Geometry:
     strides: tuple[int, ...]
     itemsize: int
     whole: bool = False
+
+
+@dataclass
+class Loop:
+    """One run of a loop: its kind (``affine_range``, ``fori_loop``), line, and the row at which each iteration began.
+
+    `end` is the row after its last one, or -1 where the loop was left early: then nobody knows where that was.
+    """
+
+    kind: str
+    place: tuple[CodeType, int]
+    starts: list[int] = field(default_factory=list)
+    end: int = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +70,10 @@ class Trace:
     region_geometry: np.ndarray  # int32 (r): index of `geometries`
     edges: np.ndarray  # int64 (e, 2): (producer, consumer) of depends_on
     fixed: tuple[tuple[int, int], ...] = ()  # rows [first, end) that nothing may reorder (nl.no_reorder)
+    shared: Mapping[int, object] = field(
+        default_factory=dict
+    )  # allocation -> name of the memory that all cores see in it
+    loops: tuple[Loop, ...] = ()  # in the order in which they began
     moved: bool = False  # rows are not as recorded: `first` and `last` of the allocations do not number them
 
     def __len__(self) -> int:

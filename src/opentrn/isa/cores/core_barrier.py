@@ -47,7 +47,10 @@ def _(use: Use) -> None:
         return
     if use.core.lockstep.cores == 1:
         raise KernelError(
-            "core_barrier between cores 0 and 1 in a launch of one core", got="kernel[1]", expected="kernel[2] (LNC2)"
+            "core_barrier between cores 0 and 1 in a launch of one core",
+            got="kernel[1]",
+            expected="kernel[2] (LNC2)",
+            kind="meeting",
         )
     use.core.meet("core_barrier", "0 and 1")
 

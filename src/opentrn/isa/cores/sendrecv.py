@@ -75,6 +75,7 @@ def _(use: Use) -> None:
     if use.core.lockstep.cores == 1:
         raise KernelError(
             "sendrecv with a core that is not there",
+            kind="meeting",
             expected="the other core of kernel[2] (LNC2)",
             got=f"core {me} sends to {send}, receives from {receive}, in a launch of one core",
         )
@@ -85,6 +86,8 @@ def _(use: Use) -> None:
     if to != me or dtype != use.dst.dtype or values.size != use.dst.size:
         raise KernelError(
             "the two sides of a sendrecv do not fit",
+            kind="sendrecv",
+            hint="send_to_rank, recv_from_rank, shape and dtype of the one side have to answer those of the other",
             got=f"core {receive} sends {values.shape} {dtype} to core {to}",
             expected=f"{use.dst.partitions, use.dst.elements} {use.dst.dtype} for core {me}",
         )

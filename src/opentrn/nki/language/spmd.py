@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
@@ -11,8 +12,9 @@ from opentrn.errors import KernelError, LaunchError
 from opentrn.nki.compat import accepts_older, deprecated
 from opentrn.nki.compat.v0_5 import LOOPS
 from opentrn.nki.registers import VirtualRegister
-from opentrn.program.recorder import active
+from opentrn.program.recorder import ACTIVE, active
 from opentrn.program.site import user_site
+from opentrn.program.trace import Loop
 from opentrn.program.view import DynamicSlice, View
 
 __all__ = [
@@ -70,10 +72,57 @@ def _static(start: Any, stop: Any, step: int) -> range:
     return range(start) if stop is None else range(start, stop, step)
 
 
+class _Marked(Sequence[int]):
+    """A range that notes where its iterations begin (`Trace.loops`)."""
+
+    def __init__(self, trips: range) -> None:
+        self.trips = trips
+
+    def __len__(self) -> int:
+        return len(self.trips)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.trips[index]
+
+    def __iter__(self) -> Iterator[int]:
+        return _iterations("affine_range", self.trips)
+
+    def __eq__(self, other: object) -> bool:
+        return self.trips == (other.trips if isinstance(other, _Marked) else other)
+
+    __hash__ = object.__hash__
+
+
+@contextmanager
+def _loop(kind: str) -> Iterator[Callable[[], None]]:
+    """A loop of the kernel; what it yields is to be called at the beginning of each iteration."""
+    recorder = active(f"nl.{kind}")
+    core, loop = recorder.state, Loop(kind, recorder.place(sys._getframe(2)))
+    if core.mode.trace:
+        recorder.loops.append(loop)
+
+    def begin() -> None:
+        loop.starts.append(recorder.count)
+        core.tick()
+
+    try:
+        yield begin
+    finally:
+        loop.end = recorder.count
+
+
+def _iterations(kind: str, trips: range) -> Iterator[int]:
+    with _loop(kind) as begin:
+        for i in trips:
+            begin()
+            yield i
+
+
 @accepts_older("nl.affine_range")
 def affine_range(start: int, stop: int | None = None, step: int = 1) -> range:
-    """Python's range, unrolled (deprecated in NKI 0.6: use range)."""
-    return _static(start, stop, step)
+    """Python's range, unrolled (deprecated in NKI 0.6: use range). Where programs are kept, so are its iterations."""
+    trips, recorder = _static(start, stop, step), ACTIVE.recorder
+    return _Marked(trips) if recorder is not None and recorder.state.mode.trace else trips  # type: ignore[return-value]
 
 
 @accepts_older("nl.sequential_range")
@@ -116,12 +165,13 @@ def dynamic_range(start: Any, stop: Any = None, step: int = 1) -> Iterator[Virtu
     """A loop on the device; bounds may be registers, the variable is a frozen register (deprecated in NKI 0.6)."""
     deprecated(LOOPS["dynamic_range"])
     first, last = (0, start) if stop is None else (start, stop)
-    return (VirtualRegister(i, frozen=True) for i in _trips("dynamic_range", first, last, step))
+    trips = _iterations("dynamic_range", _trips("dynamic_range", first, last, step))
+    return (VirtualRegister(i, frozen=True) for i in trips)
 
 
 def fori_loop(lower: Any, upper: Any, body_fun: Callable[[VirtualRegister], Any], step: int = 1) -> None:
     """Run ``body_fun(i)`` for i from `lower` to `upper` (exclusive) on the device; `i` is a register of its own."""
-    for i in _trips("fori_loop", lower, upper, step):
+    for i in _iterations("fori_loop", _trips("fori_loop", lower, upper, step)):
         if body_fun(VirtualRegister(i)) is not None:
             raise LaunchError("nl.fori_loop body", site=user_site(), got="a returned value", expected="None",
                               hint="keep state in SBUF or HBM")  # fmt: skip
@@ -131,8 +181,10 @@ def while_loop(init: VirtualRegister, body_fun: Callable[[VirtualRegister], Virt
     """While the register is not zero, run `body_fun` on a copy of it; what it returns is the next condition."""
     _trips("while_loop", 0, 0, 1)
     register = _condition(init, "init")
-    while register.read():
-        register = _condition(body_fun(VirtualRegister(register.read())), "body")
+    with _loop("while_loop") as begin:
+        while register.read():
+            begin()
+            register = _condition(body_fun(VirtualRegister(register.read())), "body")
 
 
 def _condition(value: Any, what: str) -> VirtualRegister:

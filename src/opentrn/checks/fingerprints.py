@@ -1,0 +1,36 @@
+"""Whether two cores compute the same: one number per instruction that stands for what it does to which values."""
+
+from __future__ import annotations
+
+from opentrn.program.trace import READS, WRITES, Trace
+
+__all__ = ["fingerprints"]
+
+_OWN = {"dropout", "rand2", "rand_get_state", "rand_set_state", "rng", "sendrecv", "set_rng_seed"}
+"""Instructions whose results differ between the cores."""
+
+
+def fingerprints(trace: Trace, core: int) -> list[int]:
+    """For each row a number, equal on two cores where the same instruction sees the same values.
+
+    A tensor's contents are what was written to it, in order. What comes from the other core, or from a core's own random
+    numbers, is unequal; what a register holds is taken as equal.
+    """
+    shared = trace.shared
+    contents = [hash(shared[a.id]) if a.id in shared else hash((a.shape, a.dtype.name)) for a in trace.allocations]
+    own = {n for n, step in enumerate(trace.steps) if step.instruction.name in _OWN}
+    forms = list(
+        zip(trace.region_allocation.tolist(), trace.region_offset.tolist(), trace.region_geometry.tolist(), strict=True)
+    )
+    shapes = [hash(g) for g in trace.geometries]
+    first, region, access = trace.first_operand.tolist(), trace.region.tolist(), trace.access.tolist()
+    made = []
+    for row, step in enumerate(trace.step.tolist()):
+        operands = range(first[row], first[row + 1])
+        seen = [(contents[a], o, shapes[g]) for k in operands if access[k] & READS for a, o, g in (forms[region[k]],)]
+        made.append(hash((id(trace.steps[step]), core if step in own else -1, *seen)))
+        for k in operands:
+            if access[k] & WRITES:
+                a, o, g = forms[region[k]]
+                contents[a] = hash((contents[a], o, shapes[g], made[-1]))
+    return made

@@ -1,0 +1,78 @@
+"""races: two accesses to the same bytes, one of them a write, that nothing orders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from opentrn.checks.carried import carried
+from opentrn.checks.check import Check
+from opentrn.checks.conflicts import Race, missing, races_of
+from opentrn.checks.evidence import Evidence
+from opentrn.checks.finding import Finding, related
+from opentrn.checks.order import Order, order_of
+from opentrn.checks.overlaps import overlaps
+from opentrn.timing.timeline import ENGINES
+
+races = Check("races", "accesses to the same bytes, one of them a write, in no order (docs/races.md)")
+races.rule(
+    "cores", "error", "documented", "two cores touch the same bytes, one writes, and nothing orders the two",
+    "nki.isa.core_barrier",
+)  # fmt: skip
+races.rule(
+    "both", "warning", "documented", "both cores write the same bytes at one line; harmless while the values are equal",
+    "nki.isa.core_barrier",
+)  # fmt: skip
+races.rule(
+    "overlap", "warning", "inferred", "a DMA reads bytes that it also writes elsewhere; its pieces move in any order",
+    "nki-dma-overview.rst",
+)  # fmt: skip
+races.rule(
+    "carried", "warning", "documented", "an iteration of nl.affine_range reads what an earlier one wrote",
+    "matrix_multiplication.rst",
+)  # fmt: skip
+
+
+@races.run
+def _(evidence: Evidence) -> Iterator[Finding]:
+    if evidence.failures:
+        return
+    for number, trace in enumerate(evidence.traces):
+        for row, text in overlaps(trace, evidence.chip):
+            yield races.finding(
+                "overlap", text, evidence.site_of(number, row), hint="copy through another tensor, or piece by piece"
+            )
+        for one in carried(trace, evidence.chip):
+            yield races.finding(
+                "carried", one.text, evidence.site_of(number, one.reader),
+                hint="use a plain range (sequential_range in older NKI), or reduce with one associative instruction",
+                related=(related("written here", evidence.site_of(number, one.writer)),),
+            )  # fmt: skip
+    if len(evidence.traces) == 2 and all(len(trace) for trace in evidence.traces):
+        order = order_of(evidence.traces, evidence.chip)
+        for race in races_of(order):
+            yield _finding(evidence, order, race)
+
+
+def _finding(evidence: Evidence, order: Order, race: Race) -> Finding:
+    sites = [evidence.site_of(core, row) for core, row in race.at]
+    words = [_words(order, core, row, verb) for (core, row), verb in zip(race.at, race.verbs, strict=True)]
+    tensor = order.cores[race.at[0][0]].trace.allocations[race.allocation]
+    low, high = race.bytes
+    what = f"bytes {low:,} to {high:,} of {tensor.name or 'tensor'} {list(tensor.shape)} {tensor.dtype.name} {tensor.buffer.value}"
+    places = [f"{site.file.rpartition('/')[2]}:{site.line}" if site else "?" for site in sites]
+    message = f"{words[0]} at {places[0]} {race.verbs[0]} {what}, and {words[1]} at {places[1]} {race.verbs[1]} them: "
+    why, hint = missing(order, race, evidence.site_of)
+    return races.finding(
+        "both" if race.twin else "cores",
+        message + why,
+        sites[1],
+        hint="let one core write, or give each its half" if race.twin else hint,
+        related=(related("the other access", sites[0]),),
+    )
+
+
+def _words(order: Order, core: int, row: int, verb: str) -> str:
+    one = order.cores[core]
+    step, slot = one.trace.steps[one.trace.step[row]], int(one.slot[row])
+    queue = "DMA queue of " if slot >= len(ENGINES) else ""
+    return f"nisa.{step.instruction.name} on core {core} ({queue}{ENGINES[int(one.engine[row])]})"
