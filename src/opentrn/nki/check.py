@@ -26,7 +26,7 @@ from opentrn.nki.values import ORDINARY, Values
 
 __all__ = ["LIMIT", "check", "checking", "evidence_of"]
 
-LIMIT = 5_000_000
+LIMIT = 2_000_000
 """Steps of one core after which a checked kernel counts as endless: more than any public kernel takes."""
 
 
