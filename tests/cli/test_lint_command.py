@@ -29,6 +29,14 @@ def test_no_findings_is_exit_code_0(opentrn, folder):
     assert opentrn("lint", folder / "good.py").returncode == 0
 
 
+def test_a_file_of_a_folder_that_is_no_python_does_not_hide_the_others(opentrn, folder):
+    (folder / "aside.py").write_text("def (\n")
+    done = opentrn("lint", folder)
+    assert done.returncode == 1 and "bad.py:5" in done.stdout and "aside.py is no Python file" in done.stdout
+    (folder / "part" / "bad.py").unlink()
+    assert opentrn("lint", folder).returncode == 2
+
+
 def test_the_severity_that_fails_can_be_chosen(opentrn, folder):
     (folder / "good.py").write_text(HEAD + "    del x\n")
     assert opentrn("lint", folder / "good.py").returncode == 0

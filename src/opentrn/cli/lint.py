@@ -14,7 +14,7 @@ from typing import Any
 
 from opentrn.cli.arguments import usage
 from opentrn.cli.findings import choice_of, choice_options, report, report_options
-from opentrn.errors import OpentrnError
+from opentrn.errors import FileError, OpentrnError
 
 __all__ = ["main"]
 
@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     except OpentrnError as error:
         parser.exit(2, f"opentrn lint: {error}\n")
     report(outcome, given.format, given.output)
-    return int(outcome.fails(given.fail_on))
+    return 1 if outcome.fails(given.fail_on) else 2 if outcome.not_run else 0
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -66,13 +66,20 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _outcome(files: Sequence[Path], given: argparse.Namespace) -> Any:
+    """What was found; of folders, files that cannot be read or are no Python are left out and said to be."""
     from opentrn.checks.evidence import read_source
+    from opentrn.checks.finding import text_of
     from opentrn.checks.outcome import Looks
 
-    looks = Looks(choice_of(given))
+    looks, unread = Looks(choice_of(given)), []
     for path in files:
-        looks.add_source(read_source(path.resolve(), given.nki))
-    return looks.outcome()
+        try:
+            looks.add_source(read_source(path.resolve(), given.nki))
+        except FileError as error:
+            if not any(folder.is_dir() for folder in given.paths):
+                raise
+            unread.append((str(path), text_of(error)))
+    return looks.outcome(unread)
 
 
 def _needs(files: Sequence[Path]) -> Iterator[str]:
