@@ -21,6 +21,7 @@ CHECK_INPUTS = {
     "scatter_with_duplicates": "x=float32[64,32] rows=int32[64,1]{0:16}",
     "counts_by_scatter": "ones=float32[64,8]{ones} rows=int32[64,1]{0:16}",
     "divides_on_the_engine": "x=float32[128,64]{1:2}",
+    "psum_tile_outside_the_loop": "x=bfloat16[128,256] y=bfloat16[128,128]",
 }
 EXPECTS = {
     "sine_of_large_angles": "hardware.function_range",
@@ -39,6 +40,7 @@ EXPECTS = {
     "scatter_with_duplicates": "hardware.duplicates",
     "counts_by_scatter": "hardware.duplicates",
     "divides_on_the_engine": "hardware.notice",
+    "psum_tile_outside_the_loop": "hardware.resumed_sum",
 }
 
 
@@ -203,3 +205,18 @@ def divides_on_the_engine(x):
     """nl.divide has no instruction on the chip."""
     tile = nl.load(x)
     return result(nl.divide(tile, tile))
+
+
+@nki.jit
+def psum_tile_outside_the_loop(x, y):
+    """One PSUM tile serves all products, so each is added to those before it."""
+    out = nl.ndarray((256, 128), dtype=nl.float32, buffer=nl.shared_hbm)
+    left, right = nl.load(x), nl.load(y)
+    product = nl.ndarray((128, 128), dtype=nl.float32, buffer=nl.psum)
+    for number in range(2):
+        here = slice(128 * number, 128 * number + 128)
+        nisa.nc_matmul(dst=product, stationary=left[:, here], moving=right)
+        tile = nl.ndarray((128, 128), dtype=nl.float32, buffer=nl.sbuf)
+        nisa.tensor_copy(dst=tile, src=product)
+        nisa.dma_copy(dst=out[here], src=tile)
+    return out
