@@ -21,6 +21,8 @@ CHECK_INPUTS = {
     "scatter_of_unique_rows": "x=float32[64,32] rows=int32[64,1]{0:100}",
     "equal_rows_to_one_place": "ones=float32[64,32]{ones} rows=int32[64,1]{0:16}",
     "sum_of_many": "x=bfloat16[128,2048]",
+    "psum_tile_for_each_product": "x=bfloat16[128,256] y=bfloat16[128,128]",
+    "running_sum_of_products": "x=bfloat16[128,256] y=bfloat16[128,128]",
 }
 EXPECTS: dict[str, str] = {}
 
@@ -188,3 +190,34 @@ def sum_of_many(x):
     nisa.tensor_reduce(dst=total, op=nl.add, data=tile, axis=1)
     nisa.tensor_scalar(dst=total, data=total, op0=nl.multiply, operand0=1 / 2048)
     return result(total)
+
+
+@nki.jit
+def psum_tile_for_each_product(x, y):
+    """Each product has a PSUM tile of its own, in which both halves of a contraction are summed."""
+    out = nl.ndarray((256, 128), dtype=nl.float32, buffer=nl.shared_hbm)
+    left, right = nl.load(x), nl.load(y)
+    for number in range(2):
+        here = slice(128 * number, 128 * number + 128)
+        product = nl.ndarray((128, 128), dtype=nl.float32, buffer=nl.psum)
+        for rows in (slice(0, 64), slice(64, 128)):
+            nisa.nc_matmul(dst=product, stationary=left[rows, here], moving=right[rows])
+        tile = nl.ndarray((128, 128), dtype=nl.float32, buffer=nl.sbuf)
+        nisa.tensor_copy(dst=tile, src=product)
+        nisa.dma_copy(dst=out[here], src=tile)
+    return out
+
+
+@nki.jit
+def running_sum_of_products(x, y):
+    """A sum is read on the way, and goes on because accumulate says so."""
+    out = nl.ndarray((256, 128), dtype=nl.float32, buffer=nl.shared_hbm)
+    left, right = nl.load(x), nl.load(y)
+    product = nl.ndarray((128, 128), dtype=nl.float32, buffer=nl.psum)
+    for number in range(2):
+        here = slice(128 * number, 128 * number + 128)
+        nisa.nc_matmul(dst=product, stationary=left[:, here], moving=right, accumulate=number > 0)
+        tile = nl.ndarray((128, 128), dtype=nl.float32, buffer=nl.sbuf)
+        nisa.tensor_copy(dst=tile, src=product)
+        nisa.dma_copy(dst=out[here], src=tile)
+    return out

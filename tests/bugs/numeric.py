@@ -20,6 +20,7 @@ CHECK_INPUTS = {
     "fp8_in_the_store": "x=float32[128,64]{-100000:100000}",
     "scatter_with_duplicates": "x=float32[64,32] rows=int32[64,1]{0:16}",
     "counts_by_scatter": "ones=float32[64,8]{ones} rows=int32[64,1]{0:16}",
+    "psum_tile_outside_the_loop": "x=bfloat16[128,256] y=bfloat16[128,128]",
 }
 EXPECTS = {
     "sine_of_large_angles": "hardware.function_range",
@@ -37,6 +38,7 @@ EXPECTS = {
     "fp8_in_the_store": "hardware.fp8_overflow",
     "scatter_with_duplicates": "hardware.duplicates",
     "counts_by_scatter": "hardware.duplicates",
+    "psum_tile_outside_the_loop": "hardware.resumed_sum",
 }
 
 
@@ -193,4 +195,19 @@ def counts_by_scatter(ones, rows):
     tile, where = nl.load(ones), nl.load(rows)
     target = out.ap(pattern=[[8, 64], [1, 8]], vector_offset=where, indirect_dim=0)
     nisa.dma_compute(dst=target, srcs=[target, tile], reduce_op=nl.add)
+    return out
+
+
+@nki.jit
+def psum_tile_outside_the_loop(x, y):
+    """One PSUM tile serves all products, so each is added to those before it."""
+    out = nl.ndarray((256, 128), dtype=nl.float32, buffer=nl.shared_hbm)
+    left, right = nl.load(x), nl.load(y)
+    product = nl.ndarray((128, 128), dtype=nl.float32, buffer=nl.psum)
+    for number in range(2):
+        here = slice(128 * number, 128 * number + 128)
+        nisa.nc_matmul(dst=product, stationary=left[:, here], moving=right)
+        tile = nl.ndarray((128, 128), dtype=nl.float32, buffer=nl.sbuf)
+        nisa.tensor_copy(dst=tile, src=product)
+        nisa.dma_copy(dst=out[here], src=tile)
     return out

@@ -9,7 +9,7 @@ import numpy as np
 from opentrn.isa.enums import MemoryRegion, engine
 from opentrn.program.trace import WRITES, Geometry, Trace
 
-__all__ = ["foreign_sums", "wide_operands"]
+__all__ = ["foreign_sums", "resumed_sums", "wide_operands"]
 
 
 def foreign_sums(trace: Trace) -> Iterator[tuple[int, int]]:
@@ -78,3 +78,27 @@ def wide_operands(trace: Trace, bank: int) -> Iterator[tuple[int, int]]:
 def _reach(form: Geometry) -> int:
     """Bytes of a partition from the first to the last element."""
     return (sum((n - 1) * s for n, s in zip(form.shape[1:], form.strides[1:], strict=True)) + 1) * form.itemsize
+
+
+def resumed_sums(trace: Trace) -> Iterator[tuple[int, int]]:
+    """(row, reader): products with ``accumulate=None`` that go on with a sum which `reader` has read since its last product.
+
+    Regions are compared as wholes. The first such product of each line is given.
+    """
+    unsure = np.array(
+        [step.engine is engine.tensor and step.values.get("accumulate", False) is None for step in trace.steps], bool
+    )
+    if not unsure.any():
+        return
+    in_psum = np.array([a.buffer is MemoryRegion.psum for a in trace.allocations], bool)
+    rows = np.repeat(np.arange(len(trace)), np.diff(trace.first_operand))
+    operands = np.flatnonzero(in_psum[trace.region_allocation[trace.region]])
+    operands = operands[np.lexsort((rows[operands], trace.region[operands]))]
+    here, before = operands[1:], operands[:-1]
+    resumes = (trace.region[here] == trace.region[before]) & unsure[trace.step[rows[here]]]
+    resumes &= ((trace.access[here] & WRITES) != 0) & ((trace.access[before] & WRITES) == 0)
+    seen: set[int] = set()
+    for row, reader in zip(rows[here[resumes]].tolist(), rows[before[resumes]].tolist(), strict=True):
+        if int(trace.place[row]) not in seen:
+            seen.add(int(trace.place[row]))
+            yield row, reader

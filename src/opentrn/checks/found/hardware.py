@@ -9,17 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from opentrn.checks import psum
 from opentrn.checks.check import Check
 from opentrn.checks.effects import Effect, compare
 from opentrn.checks.evidence import Evidence
-from opentrn.checks.finding import Finding
+from opentrn.checks.finding import Finding, related
 from opentrn.errors import HardwareWarning, SimulationOnly, Site
 from opentrn.isa.latitudes import LATITUDES, Latitude, Line
+from opentrn.program.trace import Trace
 
 hardware = Check("hardware", "results that the chip may compute differently, with the size of the difference")
 for _each in LATITUDES.values():
     hardware.rule(_each.name, _each.severity, _each.provenance, f"{_each.ours} {_each.other}", _each.page)
 hardware.rule("notice", "warning", "documented", "a warning of the run about what AWS says does not work on the device")
+
+hardware.rule(
+    "resumed_sum",
+    "warning",
+    "documented",
+    "a product with accumulate=None is added to a sum in PSUM that was read already, as if its tile were new",
+    "nki.isa.nc_matmul (SDK 2.32)",
+)
 
 MOST_LINES = 8
 """Lines of one choice that are tried alone; each costs one more run."""
@@ -30,11 +40,25 @@ def _(evidence: Evidence) -> Iterator[Finding]:
     for notice in evidence.notices:
         if issubclass(notice.category, HardwareWarning) and not issubclass(notice.category, SimulationOnly):
             yield hardware.finding("notice", notice.text, notice.site, hint="use what the message names instead")
+    for core, trace in enumerate(evidence.traces):
+        yield from _resumed(evidence, core, trace)
     if not evidence.failures and evidence.otherwise is not None and evidence.outputs:
         for latitude in LATITUDES.values():
             lines = _lines(evidence, latitude)
             if lines:
                 yield from _measured(evidence, latitude, lines)
+
+
+def _resumed(evidence: Evidence, core: int, trace: Trace) -> Iterator[Finding]:
+    for row, reader in psum.resumed_sums(trace):
+        name, other = trace.instruction(row).name, trace.instruction(reader).name
+        yield hardware.finding(
+            "resumed_sum",
+            f"nisa.{name} adds to a sum in PSUM that nisa.{other} has read: accumulate=None overwrites at the first write only",
+            evidence.site_of(core, row),
+            hint="say accumulate=False where a new sum begins, accumulate=True where this one goes on",
+            related=(related(f"nisa.{other} reads it here", evidence.site_of(core, reader)),),
+        )
 
 
 def _lines(evidence: Evidence, latitude: Latitude) -> dict[Line, tuple[Site, str]]:

@@ -35,7 +35,7 @@ smells.rule(
     "psum_sums", "advice", "inferred", "products are added up in SBUF, where PSUM adds for nothing", PERFORMANCE
 )
 
-MOST_ROWS = 50_000
+MOST_ROWS = 20_000
 """Longer programs are left to `opentrn profile`: finding what costs time would take as long as a third of the run."""
 
 
