@@ -45,6 +45,7 @@ def _cores(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from opentrn.checks.formats import FORMATS
+    from opentrn.nki.check import LIMIT
 
     first, _, rest = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
@@ -68,6 +69,12 @@ def _parser() -> argparse.ArgumentParser:
         "denormals, ends of the type), zeros, ones, or a range low:high",
     )  # fmt: skip
     what.add_argument("--seed", metavar="N", type=int, default=0, help="the seed of these values")
+    what.add_argument(
+        "--rerun",
+        action="store_true",
+        help="run again with each choice that public sources leave open and that can matter",
+    )
+    what.add_argument("--limit", metavar="N", type=int, default=LIMIT, help="a core that takes more steps does not end")
     which = parser.add_argument_group("which checks (NAME is a check such as memory, or a rule such as memory.clobber)")
     which.add_argument("--only", metavar="NAME,...", type=_names, action="extend", default=[], help="these alone")
     which.add_argument("--ignore", metavar="NAME,...", type=_names, action="extend", default=[], help="all but these")
@@ -110,7 +117,9 @@ def _refuse(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
 
     try:
         given.choice = Choice(tuple(given.only), tuple(given.ignore), dict(given.severity))
-        given.how = Values(given.values, given.seed)
+        watch = given.choice.wants("hardware")
+        values = Values(given.values, given.seed)
+        given.how = {"values": values, "watch": watch, "rerun": given.rerun, "limit": given.limit}
     except OpentrnError as error:
         parser.error(str(error))
 
@@ -142,7 +151,7 @@ def _kernels(given: argparse.Namespace) -> tuple[Any, int]:
     launches = launches_of(module, given.kernel or None, given.inputs, given.lnc)
     runs = [(launch.kernel, launch.inputs) for launch in launches if launch.inputs is not None]
     for kernel, inputs in watched(runs, len(runs), "checking"):
-        looks.add(evidence_of(kernel, inputs.args, inputs.kwargs, given.target or inputs.target, given.how))
+        looks.add(evidence_of(kernel, inputs.args, inputs.kwargs, given.target or inputs.target, **given.how))
     why = "no inputs (--inputs, or CHECK_INPUTS in the file)"
     not_run = [(launch.name, why) for launch in launches if launch.inputs is None]
     return looks.outcome(not_run), 0 if runs else 2
@@ -168,7 +177,7 @@ def _script(given: argparse.Namespace, arguments: Sequence[str]) -> tuple[Any, i
     from opentrn.nki.check import checking
 
     looks = _looks(given)
-    with checking(looks.add, given.target, given.how):
+    with checking(looks.add, given.target, **given.how):
         try:
             code = execute(given.path, arguments, target=given.target, shadow=given.shadow)
         except SystemExit as leaving:
