@@ -236,6 +236,19 @@ def question_to_a_tile(x):
     return out
 
 
+@nki.jit
+def cores_that_never_meet(x):
+    """Core 0 waits at a barrier that core 1 never reaches."""
+    out = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.shared_hbm)
+    half = x.shape[1] // 2
+    mine = nl.ds(nl.program_id(0) * half, half)
+    nl.store(out[:, mine], nl.load(x[:, mine]))
+    if nl.program_id(0) == 0:
+        # fix: if True:
+        nisa.core_barrier(data=out, cores=(0, 1))
+    return out
+
+
 EXPECTS = {
     "edge_not_loaded": "memory.uninitialised",
     "last_rows_not_stored": "memory.unwritten",
@@ -256,6 +269,7 @@ EXPECTS = {
     "dtype_of_another_library": "language.dtype",
     "misspelt_keyword": "language.call",
     "question_to_a_tile": "language.device_value",
+    "cores_that_never_meet": "deadlock.meeting",
 }
 
 CHECK_INPUTS = {
@@ -278,4 +292,5 @@ CHECK_INPUTS = {
     "dtype_of_another_library": "x=bfloat16[128,64]",
     "misspelt_keyword": "x=float32[128,64]",
     "question_to_a_tile": "x=float32[128,64]",
+    "cores_that_never_meet": "x=float32[128,64] lnc=2",
 }

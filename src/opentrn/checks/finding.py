@@ -75,9 +75,12 @@ def text_of(error: OpentrnError) -> str:
 
 
 def nearby(finding: Finding) -> Finding:
-    """The finding with tensors that were made in its own file told by their line alone."""
+    """The finding with places of its own file told by their line alone."""
     if finding.file is None:
         return finding
-    made = re.compile(f" at {re.escape(finding.file)}:(\\d+)(?: in (?:\\w+|<\\w+>))?")
-    hint = finding.hint and made.sub(r" of line \1", finding.hint)
-    return replace(finding, message=made.sub(r" of line \1", finding.message), hint=hint)
+    place = re.compile(rf"(?P<at> at )?{re.escape(finding.file)}:(?P<line>\d+)(?: in (?:\w+|<\w+>))?")
+
+    def told(text: str) -> str:
+        return place.sub(lambda found: f"{' of ' if found['at'] else ''}line {found['line']}", text)
+
+    return replace(finding, message=told(finding.message), hint=finding.hint and told(finding.hint))

@@ -33,6 +33,8 @@ def _cores(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from opentrn.nki.check import LIMIT
+
     first, _, rest = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
         prog="opentrn check",
@@ -60,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="run again for each choice that public sources leave open (docs/differs.md)",
     )
+    what.add_argument("--limit", metavar="N", type=int, default=LIMIT, help="a core that takes more steps does not end")
     choice_options(parser)
     report_options(parser)
     return parser
@@ -91,7 +94,8 @@ def _refuse(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
 
     try:
         given.choice = choice_of(given)
-        given.how = Values(given.values, given.seed)
+        watch, values = given.choice.wants("hardware"), Values(given.values, given.seed)
+        given.how = {"values": values, "watch": watch, "rerun": given.rerun, "limit": given.limit}
     except OpentrnError as error:
         parser.error(str(error))
 
@@ -123,9 +127,7 @@ def _kernels(given: argparse.Namespace) -> tuple[Any, int]:
     launches = launches_of(module, given.kernel or None, given.inputs, given.lnc)
     runs = [(launch.kernel, launch.inputs) for launch in launches if launch.inputs is not None]
     for kernel, inputs in watched(runs, len(runs), "checking"):
-        target, watch = given.target or inputs.target, given.choice.wants("hardware")
-        found = evidence_of(kernel, inputs.args, inputs.kwargs, target, given.how, watch=watch, rerun=given.rerun)
-        looks.add(found)
+        looks.add(evidence_of(kernel, inputs.args, inputs.kwargs, given.target or inputs.target, **given.how))
     why = "no inputs (--inputs, or CHECK_INPUTS in the file)"
     not_run = [(launch.name, why) for launch in launches if launch.inputs is None]
     return looks.outcome(not_run), 0 if runs else 2
@@ -151,7 +153,7 @@ def _script(given: argparse.Namespace, arguments: Sequence[str]) -> tuple[Any, i
     from opentrn.nki.check import checking
 
     looks = _looks(given)
-    with checking(looks.add, given.target, given.how):
+    with checking(looks.add, given.target, **given.how):
         try:
             code = execute(given.path, arguments, target=given.target, shadow=given.shadow)
         except SystemExit as leaving:

@@ -124,19 +124,20 @@ def evidence_of(
 
 
 @contextmanager
-def checking(watch: Callable[[Evidence], None], target: str | None = None, values: Values = ORDINARY) -> Iterator[None]:
-    """Give `watch` the evidence of each distinct launch (kernel, chip, signature) inside the ``with`` block.
+def checking(look_at: Callable[[Evidence], None], target: str | None = None, **options: Any) -> Iterator[None]:
+    """Give `look_at` the evidence of each distinct launch (kernel, chip, signature) inside the ``with`` block.
 
     It comes from a run on copies of the arguments, before the launch itself, which then goes on as it would alone.
+    `options` are those of `evidence_of`.
     """
     seen = set()
 
-    def watched(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any]) -> Report:
-        key = launch_key(kernel, args, kwargs, options)
+    def watched(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any], launch: Mapping[str, Any]) -> Report:
+        key = launch_key(kernel, args, kwargs, launch)
         if key not in seen:
             seen.add(key)
-            watch(evidence_of(kernel, args, kwargs, target or options.get("target"), values))
-        return start(kernel, args, kwargs, options)
+            look_at(evidence_of(kernel, args, kwargs, target or launch.get("target"), **options))
+        return start(kernel, args, kwargs, launch)
 
     kernels.WATCHERS.append(watched)
     try:
