@@ -136,21 +136,24 @@ def _timing(folder: Path) -> list[str]:
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     passed = {r["nodeid"] for r in results_of(folder) if r["outcome"] == "passed"}
     lines = [line for line in lines if line["nodeid"] in passed]
-    failed = Counter(line["error"].splitlines()[0] for line in lines if "error" in line)
+    timed = [line for line in lines if "latency_us" in line or "error" in line]
+    checked = [line for line in lines if "findings" in line or "unchecked" in line]
+    tests = len({line["nodeid"] for line in lines})
+    raised = Counter(("timing", line["error"].splitlines()[0]) for line in timed if "error" in line)
+    raised.update(("checks", line["unchecked"].splitlines()[0]) for line in checked if "unchecked" in line)
+    found = Counter(label for line in checked for label in line.get("findings", []))
     said = [
-        f"Timed as well: {len(lines)} launches of kernels in {len({line['nodeid'] for line in lines})} passing tests; "
-        f"{sum(failed.values())} of them could not be timed.",
+        f"Timed: {len(timed)} launches of kernels in {tests} passing tests. Checked: {len(checked)} launches. "
+        f"{raised.total()} of these raised an exception.",
         "",
     ]
-    checked = [line["findings"] for line in lines if "findings" in line]
-    if checked:
-        found = Counter(code for findings in checked for code in findings)
-        listed = ", ".join(f"{code} {n}" for code, n in found.most_common()) or "none"
-        said += [f"Checked: {len(checked)} launches; findings: {listed}.", ""]
-    if not failed:
-        return said
-    rows = [(n, error.replace("|", "/")) for error, n in failed.most_common()]
-    return said + _table(("launches", "what timing raised"), rows)
+    if found:
+        said += _table(("finding", "launches' findings"), found.most_common())
+    if raised:
+        said += _table(
+            ("launches", "by", "what was raised"), [(n, by, e.replace("|", "/")) for (by, e), n in raised.most_common()]
+        )
+    return said
 
 
 def section(runs: Sequence[tuple[str, Path]]) -> str:

@@ -55,11 +55,9 @@ def _check(kernel: Any, args: tuple[Any, ...], kwargs: dict[str, Any], target: s
     except Exception as error:
         _note(kernel=kernel.__name__, unchecked=f"{type(error).__name__}: {error}"[:400])
         return
-    _note(
-        kernel=kernel.__name__,
-        findings=[f"{f.severity} {f.label}" for f in found],
-        first=[f"{f.file}:{f.line} {f.label} {f.message}"[:300] for f in found[:5]],
-    )
+    labels = [f"{each.severity} {each.label}" for each in found]
+    first = [f"{each.file}:{each.line} {each.label} {each.message}"[:300] for each in found[:5]]
+    _note(kernel=kernel.__name__, findings=labels, first=first)
 
 
 def watch(kernel: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any]) -> Any:

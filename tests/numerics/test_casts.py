@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opentrn.errors import UnsupportedError
-from opentrn.numerics.casts import convert, from_f32, to_f32
+from opentrn.numerics.casts import convert, from_f32, stored_f32, to_f32
 from opentrn.numerics.dtypes import DTYPES
 
 SMALL = ("float8_e4m3", "float8_e5m2", "float8_e4m3fn", "float8_e8m0fnu")
@@ -239,3 +239,12 @@ def test_stochastic_rounding_repeats_with_its_seed_and_leaves_integers_alone():
     assert np.array_equal(first, second)
     assert not np.array_equal(first, from_f32(x, DTYPES["bfloat16"]))
     assert from_f32(np.full(99, 0.4, np.float32), DTYPES["int8"], stochastic=np.random.default_rng(1)).max() == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "stored"),
+    [(0.1, float(np.float32(0.1))), (-3.4028235e38, float(np.finfo(np.float32).min)), (3.4028236e38, np.inf), (-(10**400), -np.inf),
+     (-np.inf, -np.inf), (7, 7.0)],
+)  # fmt: skip
+def test_a_number_as_float32_holds_it(number, stored):
+    assert stored_f32(number) == stored

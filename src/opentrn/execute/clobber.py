@@ -28,8 +28,8 @@ class _Shared:
         mine = storage.allocation
         self.others: list[ref[Storage]] = []
         self.held = _written(storage).reshape(mine.partitions, mine.partition_bytes)
-        self.lost = np.zeros_like(self.held)
-        self.empty = not self.held.any()
+        self.lost = np.zeros(self.held.shape, bool)  # np.zeros: pages that nobody looks at cost nothing
+        self.empty = storage.block.state == 0
         """True when no byte is held, as far as that is known without looking at all of them."""
 
 
@@ -119,7 +119,7 @@ def _written(storage: Storage) -> np.ndarray:
     """One boolean for each byte: does it hold a value now?"""
     block, nbytes = storage.block, storage.allocation.nbytes
     if block.state != 1:
-        return np.full(nbytes, block.state == 2)
+        return np.ones(nbytes, bool) if block.state == 2 else np.zeros(nbytes, bool)
     shadow = np.asarray(block.shadow) == 1
     return np.repeat(shadow, nbytes // shadow.size)
 

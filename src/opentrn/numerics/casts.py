@@ -8,6 +8,7 @@ which NaN comes out: both follow ml_dtypes (infinity where the type has one, els
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import ml_dtypes
@@ -17,7 +18,7 @@ from opentrn.errors import UnsupportedError
 from opentrn.numerics.dtypes import DType
 from opentrn.numerics.latitude import ordinary, random_bits, taken
 
-__all__ = ["convert", "from_f32", "to_f32"]
+__all__ = ["convert", "from_f32", "stored_f32", "to_f32"]
 
 # float32 needs no rounding; float8_e8m0fnu holds scales, whose rounding is quantize_mx's own.
 _NEAREST_ONLY = ("float32", "float8_e8m0fnu")
@@ -192,3 +193,14 @@ def _precision(dt: DType) -> tuple[int, int]:
         return 10, -126
     info = ml_dtypes.finfo(dt.carrier)
     return int(info.nmant), int(info.minexp)
+
+
+def stored_f32(number: float) -> float:
+    """A Python number as float32 holds it: infinite beyond its range.
+
+    The range ends where rounding does: -3.4028235e38, as people write the lowest float32, is that number once it is stored.
+    """
+    if abs(number) > 1e300:  # an int may be too large for a float
+        return math.inf if number > 0 else -math.inf
+    with np.errstate(over="ignore"):
+        return float(np.float32(number))

@@ -99,14 +99,16 @@ def test_c4_refuses_more_than_32_bits():
     refused("affine_select", "c4", **{**CASE, "pattern": [[2**33, 8]]})
 
 
-@pytest.mark.parametrize("value", [LOWEST, float("-inf"), float("nan"), np.float32(2.5), 0, -9984])
+@pytest.mark.parametrize("value", [LOWEST, -3.4028235e38, float("-inf"), float("nan"), np.float32(2.5), 0, -9984])
 def test_c5_accepts_float32_numbers(value):
     """Release notes, NKI 0.6.0: a Python float such as float(np.finfo(np.float32).min) is accepted."""
     got = result("affine_select", **{**CASE, "on_false_value": value})
     assert np.array_equal(got[0, 1:], np.full(7, value, np.float32), equal_nan=True)
 
 
-@pytest.mark.parametrize("value", [1e39, -3.5e38, 10**400], ids=["1e39", "-3.5e38", "1e400"])
+@pytest.mark.parametrize(
+    "value", [1e39, -3.5e38, -3.4028236e38, 10**400], ids=["1e39", "-3.5e38", "-3.4028236e38", "1e400"]
+)
 def test_c5_refuses_what_float32_cannot_hold(value):
     refused("affine_select", "c5", **{**CASE, "on_false_value": value})
 

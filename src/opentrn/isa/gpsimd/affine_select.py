@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isinf
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ from opentrn.isa.affine import affine_values, in_32_bits, native_pattern, same_c
 from opentrn.isa.costs import gpsimd_cost
 from opentrn.isa.rules import same_partitions
 from opentrn.isa.spec import SBUF, Broken, Cost, Native, Use, instruction, into, of
-from opentrn.numerics.casts import to_f32
+from opentrn.numerics.casts import stored_f32, to_f32
 
 LARGEST = float(np.finfo(np.float32).max)
 COMPARISONS = {
@@ -67,7 +68,7 @@ def _(use: Use) -> None:
 
 @affine_select.rule("c5", "documented", "on_false_value is a float32 number")
 def _(use: Use) -> None:
-    if LARGEST < abs(use.on_false_value) != float("inf"):
+    if isinf(stored_f32(use.on_false_value)) and abs(use.on_false_value) != float("inf"):
         raise Broken(repr(use.on_false_value), f"at most {LARGEST} in size, or infinite")
 
 

@@ -13,6 +13,7 @@ from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.costs import gpsimd_cost, inferred, vector_cost
 from opentrn.isa.spec import ON_CHIP, Broken, Cost, Native, Use, instruction, into
+from opentrn.numerics.casts import stored_f32
 from opentrn.numerics.dtypes import DTYPES
 
 
@@ -57,9 +58,7 @@ def _(use: Use) -> None:
     kind = DTYPES["float32"] if use.dst.dt.is_float else use.dst.dt
     if use.dst.dt.kind == "packed" or (isinstance(use.value, float) and not isfinite(use.value)):
         return
-    # what is stored counts: -3.4028235e38, as people write the lowest float32, is one as soon as it is rounded
-    with np.errstate(over="ignore"):
-        value = float(np.float32(use.value)) if kind.is_float and abs(use.value) < 1e300 else use.value
+    value = stored_f32(use.value) if kind.is_float else use.value
     if not kind.min <= value <= kind.max:
         raise Broken(f"value={_short(use.value)} into {use.dst.dtype}", f"{kind.min} to {kind.max}")
 
