@@ -19,7 +19,6 @@ CHECK_INPUTS = {
     "rows_counted_twice": "x=float32[128,256]",
     "computed_for_nobody": "x=float32[128,256]",
     "name_of_an_old_version": "x=float32[128,256]",
-    "silenced_without_a_reason": "x=float32[128,256]",
 }
 EXPECTS = {
     "result_on_chip": "language.call",
@@ -31,12 +30,11 @@ EXPECTS = {
     "wrong_shape_asserted": "language.raised",
     "one_core_for_two": "memory.unwritten",
     "different_results_on_the_cores": "language.kernel",
-    "trn2_function_on_trn1": "rules.dma_copy.c1",
+    "trn2_function_on_trn1": "rules.tensor_scalar.c9",
     "view_across_partitions": "memory.bounds",
     "rows_counted_twice": "memory.bounds",
     "computed_for_nobody": "memory.dead",
-    "name_of_an_old_version": "versions.older",
-    "silenced_without_a_reason": "suppressions.reason",
+    "name_of_an_old_version": "versions.removed",
 }
 
 
@@ -160,13 +158,4 @@ def computed_for_nobody(x):
 def name_of_an_old_version(x):
     """A load as NKI before 0.3 spells it, from the language of today."""
     tile = nl.load(x, mask=None)
-    return result(tile)
-
-
-@nki.jit
-def silenced_without_a_reason(x):
-    """A finding is suppressed and nobody knows why."""
-    tile = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.sbuf)
-    nisa.dma_copy(dst=tile[:, 0:250], src=x[:, 0:250])
-    nisa.activation(dst=tile, op=nl.exp, data=tile)  # opentrn: ignore[memory.uninitialised]
     return result(tile)
