@@ -44,7 +44,7 @@ def test_unknown_command_suggests_near_names(capsys):
 
 def test_unknown_command_without_near_names_lists_all(capsys):
     assert main(["xyzzy"]) == 2
-    assert "the commands are run, check, profile, " in capsys.readouterr().err
+    assert "the commands are run, check, lint, profile, " in capsys.readouterr().err
 
 
 def test_unknown_option_of_a_command_is_a_usage_error(capsys):

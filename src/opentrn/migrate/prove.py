@@ -111,5 +111,9 @@ def _equal(a: Any, b: Any) -> bool:
         return len(a) == len(b) and all(_equal(x, y) for x, y in zip(a, b, strict=True))
     if hasattr(a, "shape"):
         x, y = np.asarray(a), np.asarray(b)
-        return x.shape == y.shape and x.dtype == y.dtype and np.array_equal(x.astype(np.float64), y.astype(np.float64), equal_nan=True)
+        return (
+            x.shape == y.shape
+            and x.dtype == y.dtype
+            and np.array_equal(x.astype(np.float64), y.astype(np.float64), equal_nan=True)
+        )
     return a is b or a == b

@@ -63,6 +63,10 @@ class _Kernel:
         self.products = _products(node, names)
         self.before: list[ast.stmt] = []
         self.count = 0
+        self._last: Expr = number(0)
+        self._mentions = {
+            n.id: self.fact(n) for n in ast.walk(node) if isinstance(n, ast.Name) and self.fact(n).kind == "tile"
+        }
         self.taken = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
     # ------------------------------------------------------------- facts
@@ -172,7 +176,9 @@ class _Kernel:
         else:
             lowered = self.lowered(value)
             if lowered.name == "loop_reduce":
-                lowered = Lowered("tensor_tensor", {"data1": place, **lowered.keywords}, lowered.shape, lowered.dtype, "sbuf")
+                lowered = Lowered(
+                    "tensor_tensor", {"data1": place, **lowered.keywords}, lowered.shape, lowered.dtype, "sbuf"
+                )
             if lowered.memory == "psum" and self.fact(target.value).buffer != "psum":
                 self.temporary(lowered)
                 made = [ast.Expr(call_of(f"{self.names.nisa}.tensor_copy", dst=place, src=self._last))]
@@ -187,7 +193,9 @@ class _Kernel:
         known = self.fact(base) if isinstance(target, ast.Subscript) else self._held(target)
         if known.kind != "tile" or not isinstance(base, ast.Name):
             return [node]
-        place: Expr = self.subscript(target, None) if isinstance(target, ast.Subscript) else ast.Name(base.id, ast.Load())
+        place: Expr = (
+            self.subscript(target, None) if isinstance(target, ast.Subscript) else ast.Name(base.id, ast.Load())
+        )
         value = node.value
         product = isinstance(value, ast.Call) and (self._nisa(value) == "nc_matmul" or self._nl(value) == "matmul")
         if product and known.buffer == "psum" and isinstance(node.op, ast.Add):
@@ -197,8 +205,8 @@ class _Kernel:
             raise NotMechanical(ast.unparse(node), "an instruction with dst=")
         operand = self.operand(value, None)
         shape = known.shape if isinstance(target, ast.Name) else self.fact(value).shape
-        lowered = lower_operator(name, [place, operand], [Fact("tile", shape or known.shape, known.dtype, known.buffer), self.fact(value)],
-                                 Fact("tile", shape or known.shape, known.dtype, known.buffer), self.names.nl)  # fmt: skip
+        whole = Fact("tile", shape or known.shape, known.dtype, known.buffer)
+        lowered = lower_operator(name, [place, operand], [whole, self.fact(value)], whole, self.names.nl)
         return [self.instruction(lowered, place)]
 
     def called(self, node: ast.Expr) -> list[ast.stmt]:
@@ -227,11 +235,12 @@ class _Kernel:
             raise NotMechanical(f"nisa.{name} without a destination", "give it dst=")
         mask = _keyword(call, "mask")
         conditions = self._conditions(mask)
-        keywords = {
-            k.arg: calls.operator(self.operand(k.value, mask), self.names.nl) if k.arg in calls._OPERATORS else self.operand(k.value, mask)
-            for k in call.keywords if k.arg and k.arg not in ("mask", "dtype")
-        }  # fmt: skip
-        made: list[ast.stmt] = [ast.Expr(call_of(f"{self.names.nisa}.{name}", [self.operand(a, mask) for a in call.args], **keywords))]
+        given = {k.arg: k.value for k in call.keywords if k.arg and k.arg not in ("mask", "dtype")}
+        keywords = {n: self.operand(v, mask) for n, v in given.items()}
+        keywords |= {n: calls.operator(v, self.names.nl) for n, v in keywords.items() if n in calls._OPERATORS}
+        made: list[ast.stmt] = [
+            ast.Expr(call_of(f"{self.names.nisa}.{name}", [self.operand(a, mask) for a in call.args], **keywords))
+        ]
         return [ast.If(_all(conditions), made, [])] if conditions else made
 
     # ------------------------------------------------------------- values
@@ -253,7 +262,11 @@ class _Kernel:
         assert name is not None
         facts = [self.fact(a) for a in value.args]
         reduces = name in calls._REDUCTIONS and self._reduces_last(value)
-        if name not in calls.KEPT and not reduces and not calls.same_function(name, value.args, facts, self.fact(value)):
+        if (
+            name not in calls.KEPT
+            and not reduces
+            and not calls.same_function(name, value.args, facts, self.fact(value))
+        ):
             return None
         if _keyword(value, "dtype") is not None and name in calls.KEPT - {"load"}:
             return None
@@ -336,13 +349,15 @@ class _Kernel:
         if self._nl(value) == "matmul":
             turned = _keyword(value, "transpose_x")
             if not (isinstance(turned, ast.Constant) and turned.value is True):
-                raise NotMechanical("nl.matmul that transposes its first operand", "nisa.nc_transpose it, then nisa.nc_matmul")
+                raise NotMechanical(
+                    "nl.matmul that transposes its first operand", "nisa.nc_transpose it, then nisa.nc_matmul"
+                )
             value = ast.copy_location(call_of(f"{self.names.nisa}.nc_matmul", value.args[:2]), value)
         return self._instruction_of(value, None)
 
     def instruction(self, lowered: Lowered, dst: Expr) -> ast.stmt:
         """The call with its destination."""
-        return ast.Expr(call_of(f"{self.names.nisa}.{lowered.name}", dst=dst, **lowered.keywords))
+        return ast.Expr(call_of(f"{self.names.nisa}.{lowered.name}", None, dst=dst, **lowered.keywords))
 
     def temporary(self, lowered: Lowered) -> Expr:
         """A new tile for a value in the middle of an expression."""
@@ -385,7 +400,9 @@ class _Kernel:
         known = self.fact(node)
         if not ends or known.column:
             return node
-        keys: list[Expr] = [ast.Slice(number(0), ends[d]) if d in ends else ast.Slice() for d in range(len(known.shape))]
+        keys: list[Expr] = [
+            ast.Slice(number(0), ends[d]) if d in ends else ast.Slice() for d in range(len(known.shape))
+        ]
         return ast.Subscript(node, ast.Tuple(keys, ast.Load()), ast.Load())
 
     def expression(self, node: Expr) -> Expr:
@@ -405,16 +422,23 @@ class _Kernel:
                 return base
         made = slices(read, ends)
         if made is None:
-            return self._pattern(base, [k for k in read], ends)
+            return self._pattern(base, list(read), ends)
         if mask is not None and not any(isinstance(k, Affine) for k in read):
-            made = [ast.Slice(k.lower or number(0), ends[d]) if d in ends and isinstance(k, ast.Slice) else k for d, k in enumerate(made)]
+            made = [
+                ast.Slice(k.lower or number(0), ends[d]) if d in ends and isinstance(k, ast.Slice) else k
+                for d, k in enumerate(made)
+            ]
         index: Expr = made[0] if len(made) == 1 else ast.Tuple(made, ast.Load())
         return ast.Subscript(base, index, ast.Load())
 
     def _pattern(self, base: Expr, keys: list[Any], ends: dict[int, Expr]) -> Expr:
         """``tile.ap([[step, count], ...], offset=...)`` over a whole tensor."""
-        if ends or any(not isinstance(k, Affine) and not isinstance(k, (ast.Constant, ast.Name, ast.BinOp)) for k in keys):
-            raise NotMechanical(ast.unparse(base) + "[...] with grids that meet", "an access pattern: tile.ap([[step, count], ...])")
+        if ends or any(
+            not isinstance(k, Affine) and not isinstance(k, (ast.Constant, ast.Name, ast.BinOp)) for k in keys
+        ):
+            raise NotMechanical(
+                ast.unparse(base) + "[...] with grids that meet", "an access pattern: tile.ap([[step, count], ...])"
+            )
         steps: list[Expr] = []
         for dim in range(len(keys)):
             step: Expr = number(1)
@@ -449,7 +473,11 @@ class _Kernel:
         if name in self.products and kind == "zeros":
             kind = "ndarray"
         keywords = {"dtype": dtype_text(given["dtype"], self.names.nl)}
-        keywords |= {"buffer": given["buffer"]} if "buffer" in given else {"buffer": ast.parse(f"{self.names.nl}.sbuf", mode="eval").body}
+        keywords |= (
+            {"buffer": given["buffer"]}
+            if "buffer" in given
+            else {"buffer": ast.parse(f"{self.names.nl}.sbuf", mode="eval").body}
+        )
         more = [given["fill_value"]] if kind == "full" else []
         made: Expr = call_of(f"{self.names.nl}.{kind}", [shape, *more], **keywords)
         for size in reversed(dims[:count]):
@@ -539,7 +567,10 @@ def _products(node: ast.FunctionDef, names: _Names) -> set[str]:
 def _only_integers(target: Any) -> bool:
     key = target.slice
     keys = key.elts if isinstance(key, ast.Tuple) else [key]
-    return all(isinstance(k, (ast.Name, ast.Constant)) or (isinstance(k, ast.Slice) and k.lower is k.upper is None) for k in keys)
+    return all(
+        isinstance(k, (ast.Name, ast.Constant)) or (isinstance(k, ast.Slice) and k.lower is k.upper is None)
+        for k in keys
+    )
 
 
 _MODULES = {"neuronxcc.nki": "nki", "neuronxcc.nki.language": "nki.language", "neuronxcc.nki.isa": "nki.isa",
@@ -568,7 +599,9 @@ def _aliases(tree: ast.Module) -> _Names:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for a in node.names:
-                attribute = {"neuronxcc.nki": "nki", "neuronxcc.nki.language": "nl", "neuronxcc.nki.isa": "nisa"}.get(a.name)
+                attribute = {"neuronxcc.nki": "nki", "neuronxcc.nki.language": "nl", "neuronxcc.nki.isa": "nisa"}.get(
+                    a.name
+                )
                 if attribute and a.asname:
                     setattr(names, attribute, a.asname)
     return names
@@ -578,7 +611,9 @@ def _decorators(node: ast.FunctionDef, names: _Names) -> list[Expr]:
     """One nki.jit, whatever the older dialect had."""
     marks = [ast.unparse(d.func if isinstance(d, ast.Call) else d).split(".")[-1] for d in node.decorator_list]
     old = {"jit", "trace", "baremetal", "benchmark", "profile"}
-    kept = [d for d, m in zip(node.decorator_list, marks, strict=True) if m not in old and "compiler" not in ast.unparse(d)]
+    kept = [
+        d for d, m in zip(node.decorator_list, marks, strict=True) if m not in old and "compiler" not in ast.unparse(d)
+    ]
     return [*kept, ast.parse(f"{names.nki}.jit", mode="eval").body] if old & set(marks) else kept
 
 
@@ -594,7 +629,10 @@ def rewrite(source: str, facts: dict[Any, Fact]) -> Rewritten:
                 edits.append((node, new))
         elif isinstance(node, ast.FunctionDef):
             edits += _function(node, facts, names, notes)
-        elif any(isinstance(n, ast.Attribute) and n.attr in ("simulate_kernel", "benchmark", "baremetal") for n in ast.walk(node)):
+        elif any(
+            isinstance(n, ast.Attribute) and n.attr in ("simulate_kernel", "benchmark", "baremetal")
+            for n in ast.walk(node)
+        ):
             notes.append(Note(node.lineno, "a launch of the older dialect", "call the kernel: kernel(a, b)"))
     lines = source.splitlines()
     for old, new in sorted(edits, key=lambda e: -_first(e[0])):
@@ -616,13 +654,20 @@ def _first(node: Any) -> int:
     return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
 
 
-def _function(node: ast.FunctionDef, facts: Any, names: _Names, notes: list[Note]) -> list[tuple[ast.stmt, list[ast.stmt]]]:
+def _function(
+    node: ast.FunctionDef, facts: Any, names: _Names, notes: list[Note]
+) -> list[tuple[ast.stmt, list[ast.stmt]]]:
     """Edits of one function: its decorators and the statements that change."""
     kernel = _Kernel(node, facts, names, notes)
-    kernel._mentions = {n.id: kernel.fact(n) for n in ast.walk(node) if isinstance(n, ast.Name) and kernel.fact(n).kind == "tile"}
     for each in ast.walk(node):
         if isinstance(each, ast.Call) and _called(each, names.nl) in ("program_id", "num_programs", "spmd_dim"):
-            notes.append(Note(each.lineno, "a launch grid", "a loop over the programs inside the kernel, or kernel[2] for two cores"))
+            notes.append(
+                Note(
+                    each.lineno,
+                    "a launch grid",
+                    "a loop over the programs inside the kernel, or kernel[2] for two cores",
+                )
+            )
     edits = _edited(kernel, node.body)
     decorators = _decorators(node, names)
     if [ast.unparse(d) for d in decorators] != [ast.unparse(d) for d in node.decorator_list]:

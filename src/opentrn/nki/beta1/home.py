@@ -35,7 +35,8 @@ Placement = Callable[[tuple[int, ...], int, int], tuple[int, int]]
 class Order:
     """An instruction that is asked for but not recorded: ``record(tensor, fresh)`` writes its result into a tensor.
 
-    `place` is the user's line, `memories` where the result can go, `dtype` the type that was asked for (None: whatever the destination has). `fresh` tells that nothing else is in the tensor.
+    `place` is the user's line, `memories` where the result can go, `dtype` the type that was asked for (None: whatever the
+    destination has). `fresh` tells that nothing else is in the tensor.
     """
 
     record: Callable[[Any, bool], None]
@@ -49,7 +50,19 @@ class Order:
 class Home:
     """The tiles of one tensor. `shape` is that of a tile, `blocks` the sizes of the block dimensions in front of it."""
 
-    __slots__ = ("__weakref__", "blocks", "buffer", "dtype", "holes", "name", "order", "placement", "shape", "tiles", "zero")
+    __slots__ = (
+        "__weakref__",
+        "blocks",
+        "buffer",
+        "dtype",
+        "holes",
+        "name",
+        "order",
+        "placement",
+        "shape",
+        "tiles",
+        "zero",
+    )
 
     def __init__(
         self,
