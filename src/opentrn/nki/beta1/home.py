@@ -58,6 +58,7 @@ class Home:
         "holes",
         "name",
         "order",
+        "placed",
         "placement",
         "shape",
         "tiles",
@@ -78,6 +79,8 @@ class Home:
         self.shape, self.dtype, self.buffer, self.blocks, self.name = shape, dtype, buffer, blocks, name
         self.placement, self.order = placement, order
         self.tiles: dict[tuple[int, ...], NkiTensor] = {}
+        self.placed: dict[tuple[int, int], tuple[int, ...]] = {}
+        """The block that is at an address now, of those placed by hand."""
         self.zero: set[tuple[int, ...]] | None = None
         """Blocks that are full of zeros by declaration, and were not touched; None where nothing was declared."""
         self.holes: set[tuple[int, ...]] = set()
@@ -137,8 +140,19 @@ class Home:
         if self.placement is not None and not state.now().automatic:
             per_partition = int(np.prod(self.shape[1:], dtype=np.int64)) * DTYPES[self.dtype].itemsize
             address = self.placement(block, self.shape[0], per_partition)
+            self._hand_over(address, block)
         name = self.name + (f"[{', '.join(map(str, block))}]" if block else "")
         return ndarray(self.shape, self.dtype, self.buffer, name, address)
+
+    def _hand_over(self, address: tuple[int, int], block: tuple[int, ...]) -> None:
+        """A block that goes where another one is ends that one: who reads it afterwards reads what was never written.
+
+        It would be the same to follow its bytes, at a cost that grows with the square of the blocks.
+        """
+        before = self.placed.get(address)
+        if before is not None:
+            self.tiles.pop(before, None)
+        self.placed[address] = block
 
     @property
     def shown_dtype(self) -> np.dtype:
