@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from opentrn import nki
+from opentrn.docs import beta1
 from opentrn.errors import MachineError
 from opentrn.isa import pages
 from opentrn.isa.all import REGISTRY
@@ -60,7 +61,7 @@ def _index() -> str:
 
 def _pages() -> dict[str, str]:
     made = {f"isa/{name}.md": pages.markdown(name, _cost(each)) for name, each in REGISTRY.items()}
-    return {**made, "isa/index.md": _index(), "may-differ.md": pages.may_differ(), "machine.md": machine_page()}
+    return {**made, "isa/index.md": _index(), "may-differ.md": pages.may_differ(), "machine.md": machine_page(), "beta1-names.md": beta1.page()}
 
 
 def write(folder: Path, *, check: bool = False) -> list[str]:
