@@ -13,7 +13,8 @@ import numpy as np
 
 from opentrn.errors import LaunchError, OpentrnError
 from opentrn.migrate.facts import module_of, watch
-from opentrn.migrate.rewrite import Note, rewrite
+from opentrn.migrate.names import Note
+from opentrn.migrate.rewrite import rewrite
 from opentrn.nki.profile import profile
 
 __all__ = ["Comparison", "Proof", "Sample", "migrate"]
