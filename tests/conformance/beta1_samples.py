@@ -55,7 +55,8 @@ def tutorials() -> list[Job]:
     jobs = [
         job(f"{add}/tensor_addition_nki_kernels.py", "nki_tensor_add", lambda k: k(a, b), lambda: a + b, 1e-6),
         job(f"{add}/spmd_tensor_addition_nki_kernels.py", "nki_tensor_add", lambda k: k(a, b), lambda: a + b, 1e-6),
-        job(f"{add}/spmd_multiple_nc_tensor_addition_nki_kernels.py", "nki_tensor_add_nc2", lambda k: k(*tall), lambda: sum(tall), 1e-6),
+        job(f"{add}/spmd_multiple_nc_tensor_addition_nki_kernels.py", "nki_tensor_add_nc2", lambda k: k(*tall),
+            lambda: tall[0] + tall[1], 1e-6),
         job("tutorials/average_pool2d/average_pool2d_nki_kernels.py", "tensor_avgpool_kernel", lambda k: k(pool, 2),
             lambda: windows(pool, np.mean), 1e-5),
         job(flat, "tensor_transpose2D_kernel_", lambda k: k(flip, (5, 7)),
@@ -109,7 +110,9 @@ def reference(root: Path) -> list[Job]:
         return []
     length, d = 2048, 128
     q, k, v = uniform(1, 2, d, length), uniform(1, 1, d, length), uniform(1, 1, length, d)
-    small = tuple(uniform(1, *shape, dtype=ml_dtypes.bfloat16) for shape in ((128, length), (length, 128), (length, 128)))
+    small = tuple(
+        uniform(1, *shape, dtype=ml_dtypes.bfloat16) for shape in ((128, length), (length, 128), (length, 128))
+    )
     hidden, weights = uniform(1, 256, 512, dtype=np.float16), uniform(512, 512, dtype=np.float16) / 16
     picture, grid = uniform(2, 8, 6, 128), uniform(2, 8, 12, 10)
 
@@ -141,6 +144,7 @@ def reference(root: Path) -> list[Job]:
 
     return [
         job("reference/attention.py", "flash_fwd", flash, rows, 3e-2),
+        *_gradients(),
         job("reference/attention.py", "fused_self_attn_for_SD_small_head_size",
             lambda kernel: kernel[1](*small), self_attention, 3e-2),
         job("reference/allocated_attention.py", "allocated_fused_self_attn_for_SD_small_head_size",
@@ -151,6 +155,28 @@ def reference(root: Path) -> list[Job]:
             lambda kernel: kernel[1](hidden, weights), normed, 1e-2),
         job("reference/vision.py", "resize_nearest_fixed_dma_kernel", lambda kernel: kernel[2](picture, (2, 16, 18, 128)), nearest, 0),
     ]  # fmt: skip
+
+
+def _gradients() -> list[Job]:
+    """Attention's backward pass: each gradient, from the closed forms in float64."""
+    length, d = 2048, 128
+    q, k, v, dy = (uniform(1, 1, d, length) for _ in range(4))
+    rows = [x[0, 0].astype(np.float64).T for x in (q, k, v, dy)]
+    scores = d**-0.5 * rows[0] @ rows[1].T
+    scores[np.triu_indices(length, 1)] = -np.inf
+    p = softmax(scores)
+    sums = scores.max(1) + np.log(np.exp(scores - scores.max(1, keepdims=True)).sum(1))
+    out = p @ rows[2]
+    slope = p * (rows[3] @ rows[2].T - (rows[3] * out).sum(1, keepdims=True))
+    want = np.stack([d**-0.5 * slope @ rows[1], d**-0.5 * slope.T @ rows[0], p.T @ rows[3]])
+
+    def run(kernel: Any) -> Any:
+        o = np.ascontiguousarray(out.T)[None, None].astype(np.float32)
+        lse = np.ascontiguousarray(sums.reshape(-1, 128).T)[None, None].astype(np.float32)
+        made = kernel[1, 1](q, k, v, o, dy, lse, None, use_causal_mask=True, mixed_precision=False, dropout_p=0.0, softmax_scale=None)
+        return np.stack([np.asarray(g)[0, 0].T for g in made])
+
+    return [job("reference/attention.py", "flash_attn_bwd", run, lambda: want, 1e-3)]
 
 
 def job(

@@ -24,7 +24,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="opentrn migrate", description=(__doc__ or "").replace("\n\n", ". ", 1))
     parser.add_argument("file", type=Path, help="the Python file with the old kernels")
     parser.add_argument("-o", "--output", type=Path, help="where to write the new file (without: standard output)")
-    parser.add_argument("--inputs", type=Path, required=True, metavar="FILE", help="a Python file with a function inputs()")
+    parser.add_argument(
+        "--inputs", type=Path, required=True, metavar="FILE", help="a Python file with a function inputs()"
+    )
     return parser
 
 
@@ -51,7 +53,8 @@ def main(argv: Sequence[str]) -> int:
         print(f"opentrn migrate: {given.inputs} has no function inputs()", file=sys.stderr)
         return 2
     try:
-        proof = migrate(given.file, [Sample(name, tuple(args)) for name, args in found()])
+        listed: Any = found()
+        proof = migrate(given.file, [Sample(name, tuple(args)) for name, args in listed])
     except OpentrnError as error:
         print(f"opentrn migrate: {error}", file=sys.stderr)
         return 1
@@ -72,4 +75,6 @@ def _tell(file: Path, proof: Any) -> None:
             print(f"{each.kernel}: the new form fails: {each.failed}", file=sys.stderr)
             continue
         values = "values equal" if each.equal else "VALUES DIFFER"
-        print(f"{each.kernel}: {values}, {each.old_us:.2f} us -> {each.new_us:.2f} us ({each.gap:.2%})", file=sys.stderr)
+        print(
+            f"{each.kernel}: {values}, {each.old_us:.2f} us -> {each.new_us:.2f} us ({each.gap:.2%})", file=sys.stderr
+        )

@@ -9,6 +9,7 @@ import numpy as np
 
 from opentrn import nki
 from opentrn.checks.page import compile_ability
+from opentrn.docs import beta1
 from opentrn.errors import MachineError
 from opentrn.isa import pages
 from opentrn.isa.all import REGISTRY
@@ -67,6 +68,7 @@ def _pages() -> dict[str, str]:
         "may-differ.md": pages.may_differ(),
         "differs.md": pages.differs(),
         "machine.md": machine_page(),
+        "beta1-names.md": beta1.page(),
         "compile-ability.md": compile_ability(),
     }
 

@@ -124,7 +124,11 @@ def same_function(name: str, args: list[Expr], facts: list[Fact], result: Fact) 
     if first is None or first.dtype != result.dtype:
         return False
     if name in elementwise.UNARY:
-        return name == "copy" or (name in ACTIVATIONS and name not in compute._COMPOSED) or name in ("reciprocal", "negative")
+        return (
+            name == "copy"
+            or (name in ACTIVATIONS and name not in compute._COMPOSED)
+            or name in ("reciprocal", "negative")
+        )
     shapes = {f.shape for f in facts if f.kind == "tile" and not f.column}
     return name in elementwise.BINARY and name not in ("divide", "mod", "fmod") and len(shapes) <= 1
 
@@ -134,11 +138,17 @@ def lower_reduction(name: str, keywords: dict[str, Expr], known: Fact, result: F
     x, axis = keywords["x"], keywords["axis"]
     given = [int(n) % len(known.shape) for n in _literal(axis)]
     if sorted(given) != list(range(len(known.shape) - len(given), len(known.shape))):
-        raise NotMechanical(f"nl.{name} over axis {ast.unparse(axis)}", "permute the view so that the reduced dimensions are last")
+        raise NotMechanical(
+            f"nl.{name} over axis {ast.unparse(axis)}", "permute the view so that the reduced dimensions are last"
+        )
     op = ast.parse(f"{nl}.{_REDUCTIONS[name]}", mode="eval").body
     more = {"keepdims": keywords["keepdims"]} if "keepdims" in keywords else {}
     return Lowered(
-        "tensor_reduce", {"op": op, "data": x, "axis": axis, **more}, _shape(result, x, known), _dtype(result, x, known, nl), "sbuf"
+        "tensor_reduce",
+        {"op": op, "data": x, "axis": axis, **more},
+        _shape(result, x, known),
+        _dtype(result, x, known, nl),
+        "sbuf",
     )
 
 
@@ -165,14 +175,25 @@ _DATA = ("data", "src", "data1", "data0", "on_true_tile", "on_true", "src_buffer
 def lower_instruction(name: str, call: ast.Call, fact: Callable[[Expr], Fact], result: Fact, nl: str) -> Lowered:
     """A value-returning nisa.* call; its operands keep their text."""
     keywords = bound(getattr(old_isa, name), call)
-    keywords = {n: operator(v, nl) if n in _OPERATORS else v for n, v in keywords.items() if n not in ("dtype", "mask", "name")}
+    keywords = {
+        n: operator(v, nl) if n in _OPERATORS else v for n, v in keywords.items() if n not in ("dtype", "mask", "name")
+    }
     if name in ("nc_matmul", "nc_transpose"):
         return _transposing(name, keywords, result, fact, nl)
     if name == "memset":
         dtype = dtype_text(bound(old_isa.memset, call)["dtype"], nl)
         return Lowered("memset", {"value": keywords["value"]}, keywords["shape"], dtype, "sbuf")
-    if name in ("tensor_copy_dynamic_src", "tensor_copy_dynamic_dst", "local_gather", "iota", "affine_select", "dma_transpose"):
-        raise NotMechanical(f"nisa.{name}", f"nisa.{name} of today: an explicit pattern or a run-time index through .ap()")
+    if name in (
+        "tensor_copy_dynamic_src",
+        "tensor_copy_dynamic_dst",
+        "local_gather",
+        "iota",
+        "affine_select",
+        "dma_transpose",
+    ):
+        raise NotMechanical(
+            f"nisa.{name}", f"nisa.{name} of today: an explicit pattern or a run-time index through .ap()"
+        )
     main = next((keywords[n] for n in _DATA if n in keywords), None)
     if main is None:
         raise NotMechanical(f"nisa.{name}", "write the call with dst=")
@@ -183,6 +204,7 @@ def lower_instruction(name: str, call: ast.Call, fact: Callable[[Expr], Fact], r
 
 def _transposing(name: str, keywords: dict[str, Expr], result: Fact, fact: Callable[[Expr], Fact], nl: str) -> Lowered:
     """The Tensor Engine: its result has the free sizes of its operands, in PSUM."""
+
     def size(x: Expr, dim: int) -> Expr:
         return ast.Subscript(_attribute(x, "shape"), number(dim), ast.Load())
 
@@ -190,7 +212,9 @@ def _transposing(name: str, keywords: dict[str, Expr], result: Fact, fact: Calla
         x = keywords["data"]
         if len(fact(x).shape) != 2:
             raise NotMechanical("nisa.nc_transpose of a tile with several free dimensions", "allocate dst by hand")
-        return Lowered(name, keywords, ast.Tuple([size(x, 1), size(x, 0)], ast.Load()), _attribute(x, "dtype"), result.buffer)
+        return Lowered(
+            name, keywords, ast.Tuple([size(x, 1), size(x, 0)], ast.Load()), _attribute(x, "dtype"), result.buffer
+        )
     left, right = keywords["stationary"], keywords["moving"]
     if any(len(fact(x).shape) != 2 for x in (left, right)):
         raise NotMechanical("nisa.nc_matmul of tiles with several free dimensions", "allocate dst by hand")
@@ -200,6 +224,11 @@ def _transposing(name: str, keywords: dict[str, Expr], result: Fact, fact: Calla
 
 def dtype_text(node: Expr, nl: str) -> Expr:
     """``np.float32`` as ``nl.float32``; anything else as it is."""
-    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr in NAMES and node.value.id != nl:
+    if (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.attr in NAMES
+        and node.value.id != nl
+    ):
         return ast.parse(f"{nl}.{name_of(NAMES[node.attr])}", mode="eval").body
     return node

@@ -77,7 +77,8 @@ class _Wrap(ast.NodeTransformer):
         self.generic_visit(node)
         if self.depth == 0 or not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
             return node
-        key = ast.Constant((node.lineno, node.col_offset, node.end_lineno, node.end_col_offset))
+        place = (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)
+        key = ast.Tuple([ast.Constant(n) for n in place], ast.Load())
         made = ast.Call(ast.Name(_NOTE, ast.Load()), [key, node], [])
         return ast.copy_location(made, node)
 

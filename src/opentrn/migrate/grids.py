@@ -185,10 +185,14 @@ def bounds_of(mask: Expr, reader: Reader) -> tuple[dict[int, Expr], list[Expr]]:
     if a is None and b is None:
         return {}, [mask]
     if a is None or b is not None or len(a.terms) != 1 or not isinstance(op, (ast.Lt, ast.LtE)):
-        raise NotMechanical(f"mask={ast.unparse(mask)} is no upper end of one dimension", "slice the operands to the valid part")
+        raise NotMechanical(
+            f"mask={ast.unparse(mask)} is no upper end of one dimension", "slice the operands to the valid part"
+        )
     dim, (step, size) = next(iter(a.terms.items()))
     if _known(step) != 1:
-        raise NotMechanical(f"mask={ast.unparse(mask)} over every other element", "slice the operands to the valid part")
+        raise NotMechanical(
+            f"mask={ast.unparse(mask)} over every other element", "slice the operands to the valid part"
+        )
     room = plus(plus(right, number(1)) if isinstance(op, ast.LtE) else right, a.start, -1)
     return {dim: ast.Call(ast.Name("min", ast.Load()), [size, room], [])}, []
 

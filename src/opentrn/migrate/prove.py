@@ -13,7 +13,8 @@ import numpy as np
 
 from opentrn.errors import LaunchError, OpentrnError
 from opentrn.migrate.facts import module_of, watch
-from opentrn.migrate.rewrite import Note, rewrite
+from opentrn.migrate.names import Note
+from opentrn.migrate.rewrite import rewrite
 from opentrn.nki.profile import profile
 
 __all__ = ["Comparison", "Proof", "Sample", "migrate"]
@@ -111,5 +112,9 @@ def _equal(a: Any, b: Any) -> bool:
         return len(a) == len(b) and all(_equal(x, y) for x, y in zip(a, b, strict=True))
     if hasattr(a, "shape"):
         x, y = np.asarray(a), np.asarray(b)
-        return x.shape == y.shape and x.dtype == y.dtype and np.array_equal(x.astype(np.float64), y.astype(np.float64), equal_nan=True)
+        return (
+            x.shape == y.shape
+            and x.dtype == y.dtype
+            and np.array_equal(x.astype(np.float64), y.astype(np.float64), equal_nan=True)
+        )
     return a is b or a == b

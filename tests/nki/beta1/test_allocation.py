@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tests.nki.beta1.kit import normal
 
 import opentrn
 from opentrn.errors import AddressError
@@ -10,7 +11,6 @@ from opentrn.nki.beta1 import compiler as ncc
 from opentrn.nki.beta1 import isa as nisa
 from opentrn.nki.beta1 import jit
 from opentrn.nki.beta1 import language as nl
-from tests.nki.beta1.kit import normal
 
 A = normal(4, 64, 128)
 
@@ -40,7 +40,9 @@ def test_modulo_allocation_goes_round():
 
 
 def test_a_function_says_where_each_block_goes():
-    kernel = double(ncc.sbuf.alloc(lambda idx, pdim_size, fdim_size: (64 * (idx[0] % 2), 2048 + pdim_size * 0 + fdim_size)))
+    kernel = double(
+        ncc.sbuf.alloc(lambda idx, pdim_size, fdim_size: (64 * (idx[0] % 2), 2048 + pdim_size * 0 + fdim_size))
+    )
     assert np.array_equal(kernel(A), A) and addresses(kernel, A)[:2] == [(0, 2560), (64, 2560)]
     assert np.array_equal(double(ncc.sbuf.auto_alloc())(A), A)
 
@@ -49,7 +51,9 @@ def test_psum_is_placed_by_bank():
     @jit
     def kernel(a):
         out = nl.ndarray((4, 128, 128), dtype=a.dtype, buffer=nl.shared_hbm)
-        products = nl.ndarray((4, nl.par_dim(128), 128), dtype=nl.float32, buffer=ncc.psum.mod_alloc(base_bank=2, num_bank_tiles=(2,)))
+        products = nl.ndarray(
+            (4, nl.par_dim(128), 128), dtype=nl.float32, buffer=ncc.psum.mod_alloc(base_bank=2, num_bank_tiles=(2,))
+        )
         for i in nl.affine_range(4):
             tile = nl.load(a[i])
             products[i] = nisa.nc_matmul(tile, tile)

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from tests.nki.beta1.kit import instructions, normal, stored
 
 from opentrn.errors import UnsupportedError
 from opentrn.nki.beta1 import isa as nisa
 from opentrn.nki.beta1 import jit
 from opentrn.nki.beta1 import language as nl
-from tests.nki.beta1.kit import instructions, normal, stored
 
 X, Y = normal(32, 64), normal(32, 64, seed=8)
 COLUMN = normal(32, 1, seed=9)
@@ -56,7 +56,9 @@ def test_sums_are_left_in_reduce_res():
     def body(x):
         sums = nl.ndarray((32, 2), dtype=nl.float32)
         nl.copy(nisa.activation_reduce(np.exp, x, reduce_op=np.add, reduce_res=sums[:, 0]))
-        nl.copy(nisa.tensor_scalar_reduce(data=x, op0=np.multiply, operand0=2.0, reduce_op=nl.max, reduce_res=sums[:, 1]))
+        nl.copy(
+            nisa.tensor_scalar_reduce(data=x, op0=np.multiply, operand0=2.0, reduce_op=nl.max, reduce_res=sums[:, 1])
+        )
         return sums
 
     want = np.stack([np.exp(X).sum(1), 2 * X.max(1)], 1)

@@ -5,13 +5,13 @@ import json
 import ml_dtypes
 import numpy as np
 import pytest
+from tests.nki.beta1.kit import normal
 
 import opentrn
 from opentrn.errors import LaunchError, UnsupportedError
 from opentrn.nki import beta1 as nki
 from opentrn.nki.beta1 import language as nl
 from opentrn.nki.beta1 import typing as nt
-from tests.nki.beta1.kit import normal
 
 
 @nki.jit

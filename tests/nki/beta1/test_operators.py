@@ -3,12 +3,12 @@
 import ml_dtypes
 import numpy as np
 import pytest
+from tests.nki.beta1.kit import normal, stored
 
 from opentrn.errors import LaunchError, ViewError
 from opentrn.nki.beta1 import isa as nisa
 from opentrn.nki.beta1 import language as nl
 from opentrn.nki.beta1.dtypes import promoted
-from tests.nki.beta1.kit import normal, stored
 
 X, Y = normal(16, 24), normal(16, 24, seed=4)
 

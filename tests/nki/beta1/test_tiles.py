@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from tests.nki.beta1.kit import instructions, normal, stored
 
 from opentrn.errors import UnsupportedError, ViewError
 from opentrn.nki.beta1 import isa as nisa
 from opentrn.nki.beta1 import jit
 from opentrn.nki.beta1 import language as nl
-from tests.nki.beta1.kit import instructions, normal, stored
 
 
 def test_even_and_odd_columns():
@@ -106,7 +106,10 @@ def test_a_value_goes_straight_into_its_destination():
 
     @jit
     def direct(given):
-        out, tile = nl.ndarray(given.shape, dtype=given.dtype, buffer=nl.shared_hbm), nl.ndarray((16, 32), dtype=given.dtype)
+        out, tile = (
+            nl.ndarray(given.shape, dtype=given.dtype, buffer=nl.shared_hbm),
+            nl.ndarray((16, 32), dtype=given.dtype),
+        )
         tile[...] = nl.load(given)
         tile[:, 0:16] = nisa.activation(
             op=nl.square,
@@ -147,7 +150,7 @@ def test_instructions_keep_the_order_and_the_lines_of_the_program():
     def wrong(given):
         tile = nl.load(given)
         bad = nisa.tensor_tensor(tile, tile[:, 0:2], op=nl.add)  # this line is at fault, not the next one
-        return bad
+        return nl.exp(bad)
 
     with pytest.raises(Exception, match=rf"test_tiles.py:{wrong.__code__.co_firstlineno + 2} in wrong"):
         stored(wrong, x)

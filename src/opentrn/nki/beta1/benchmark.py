@@ -114,5 +114,7 @@ def profile(func: Any = None, **options: Any) -> Any:
         return functools.partial(profile, **options)
     where = options.get("working_directory")
     if where is None or not Path(where).is_absolute():
-        raise LaunchError("nki.profile", site=user_site(), got=f"working_directory={where!r}", expected="an absolute path")
+        raise LaunchError(
+            "nki.profile", site=user_site(), got=f"working_directory={where!r}", expected="an absolute path"
+        )
     return _Profiled(function_of(func, "nki.profile"), options)

@@ -35,7 +35,8 @@ Placement = Callable[[tuple[int, ...], int, int], tuple[int, int]]
 class Order:
     """An instruction that is asked for but not recorded: ``record(tensor, fresh)`` writes its result into a tensor.
 
-    `place` is the user's line, `memories` where the result can go, `dtype` the type that was asked for (None: whatever the destination has). `fresh` tells that nothing else is in the tensor.
+    `place` is the user's line, `memories` where the result can go, `dtype` the type that was asked for (None: whatever the
+    destination has). `fresh` tells that nothing else is in the tensor.
     """
 
     record: Callable[[Any, bool], None]
@@ -49,7 +50,20 @@ class Order:
 class Home:
     """The tiles of one tensor. `shape` is that of a tile, `blocks` the sizes of the block dimensions in front of it."""
 
-    __slots__ = ("__weakref__", "blocks", "buffer", "dtype", "holes", "name", "order", "placement", "shape", "tiles", "zero")
+    __slots__ = (
+        "__weakref__",
+        "blocks",
+        "buffer",
+        "dtype",
+        "holes",
+        "name",
+        "order",
+        "placed",
+        "placement",
+        "shape",
+        "tiles",
+        "zero",
+    )
 
     def __init__(
         self,
@@ -65,6 +79,8 @@ class Home:
         self.shape, self.dtype, self.buffer, self.blocks, self.name = shape, dtype, buffer, blocks, name
         self.placement, self.order = placement, order
         self.tiles: dict[tuple[int, ...], NkiTensor] = {}
+        self.placed: dict[tuple[int, int], tuple[int, ...]] = {}
+        """The block that is at an address now, of those placed by hand."""
         self.zero: set[tuple[int, ...]] | None = None
         """Blocks that are full of zeros by declaration, and were not touched; None where nothing was declared."""
         self.holes: set[tuple[int, ...]] = set()
@@ -124,8 +140,19 @@ class Home:
         if self.placement is not None and not state.now().automatic:
             per_partition = int(np.prod(self.shape[1:], dtype=np.int64)) * DTYPES[self.dtype].itemsize
             address = self.placement(block, self.shape[0], per_partition)
+            self._hand_over(address, block)
         name = self.name + (f"[{', '.join(map(str, block))}]" if block else "")
         return ndarray(self.shape, self.dtype, self.buffer, name, address)
+
+    def _hand_over(self, address: tuple[int, int], block: tuple[int, ...]) -> None:
+        """A block that goes where another one is ends that one: who reads it afterwards reads what was never written.
+
+        It would be the same to follow its bytes, at a cost that grows with the square of the blocks.
+        """
+        before = self.placed.get(address)
+        if before is not None:
+            self.tiles.pop(before, None)
+        self.placed[address] = block
 
     @property
     def shown_dtype(self) -> np.dtype:

@@ -95,7 +95,9 @@ class Index:
                 steps.append(0)
                 continue
             if dim >= self.ndim:
-                raise ViewError("index of an index expression", site=user_site(), got=str(key), expected=str(self.shape))
+                raise ViewError(
+                    "index of an index expression", site=user_site(), got=str(key), expected=str(self.shape)
+                )
             if isinstance(k, slice):
                 first, last, step = k.indices(self.shape[dim])
                 start += first * self.steps[dim]
@@ -109,7 +111,9 @@ class Index:
     def expand_dims(self, axis: int) -> Index:
         """A new grid dimension of size 1 at `axis`."""
         at = axis % (self.ndim + 1)
-        return Index((*self.shape[:at], 1, *self.shape[at:]), (*self.steps[:at], 0, *self.steps[at:]), self.start, self.dynamic)
+        return Index(
+            (*self.shape[:at], 1, *self.shape[at:]), (*self.steps[:at], 0, *self.steps[at:]), self.start, self.dynamic
+        )
 
     # ------------------------------------------------------------- arithmetic
     def _plus(self, other: Any, sign: int) -> Any:
@@ -143,7 +147,7 @@ class Index:
             if isinstance(factor, (Index, float)):
                 raise _not_affine("*", factor)
             return NotImplemented
-        by = int(factor)
+        by = int(factor)  # pyright: ignore[reportArgumentType]
         dynamic = self.dynamic and (self.dynamic[0], self.dynamic[1] * by)
         return Index(self.shape, tuple(s * by for s in self.steps), self.start * by, dynamic)
 

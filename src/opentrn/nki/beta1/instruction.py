@@ -26,7 +26,22 @@ from opentrn.nki.functions import nisa
 from opentrn.nki.language import memory
 from opentrn.program.site import user_site
 
-__all__ = ["Call", "as_predicate", "assign", "composed", "copy_into", "in_sbuf", "issue", "leave_out", "recorded", "region_of", "stored", "tile_operand", "update", "written"]
+__all__ = [
+    "Call",
+    "as_predicate",
+    "assign",
+    "composed",
+    "copy_into",
+    "in_sbuf",
+    "issue",
+    "leave_out",
+    "recorded",
+    "region_of",
+    "stored",
+    "tile_operand",
+    "update",
+    "written",
+]
 
 _REGION = {ON_CHIP: MemoryRegion.sbuf, SBUF: MemoryRegion.sbuf, PSUM: MemoryRegion.psum}
 
@@ -106,7 +121,9 @@ def region_of(x: Tensor, box: Box | None, product: str = "") -> Any:
         return x.view_in(product=product)
     if len(box) != x.ndim:
         raise UnsupportedError(
-            "mask= on operands of different ranks", site=user_site(2), got=f"{x.shape} for a grid of {len(box)} dimensions"
+            "mask= on operands of different ranks",
+            site=user_site(2),
+            got=f"{x.shape} for a grid of {len(box)} dimensions",
         )
     return x.view_in(tuple(e if size != 1 else (0, 1) for e, size in zip(box, x.shape, strict=True)), product=product)
 
@@ -123,7 +140,9 @@ def _column(x: Any, box: Box | None) -> Any:
     return x.view_in(None if box is None else (box[0], *((0, n) for n in x.shape[1:])))
 
 
-def written(dst: Tensor, found: list[Box], shape: tuple[int, ...], fresh: bool, one: Callable[[Tensor, Box | None], None]) -> None:
+def written(
+    dst: Tensor, found: list[Box], shape: tuple[int, ...], fresh: bool, one: Callable[[Tensor, Box | None], None]
+) -> None:
     """Run ``one(dst, box)`` where a mask lets it; elements that it leaves out hold garbage, or what they held.
 
     A mask that is no single box costs a full computation beside it and a predicated copy, unless `dst` is fresh.
@@ -188,7 +207,13 @@ def _by_partition(box: Box) -> list[Box]:
 
 
 def composed(
-    shape: tuple[int, ...], dtype: str, make: Callable[[Box | None], Any], *, mask: Any = None, asked: Any = None, dst: Any = None
+    shape: tuple[int, ...],
+    dtype: str,
+    make: Callable[[Box | None], Any],
+    *,
+    mask: Any = None,
+    asked: Any = None,
+    dst: Any = None,
 ) -> Tensor:
     """The result of several instructions: ``make(box)`` records them and gives the tile that they leave."""
     found = boxes(mask, shape)
@@ -287,7 +312,13 @@ def assign(target: Tensor, value: Any, frame: Any) -> None:
     if given.same_place(target):
         return
     order = given.home.order
-    if order is not None and given.whole and state.pending(given.home) and not _named(frame, value) and _takes(order, given, target):
+    if (
+        order is not None
+        and given.whole
+        and state.pending(given.home)
+        and not _named(frame, value)
+        and _takes(order, given, target)
+    ):
         state.dropped(given.home)
         state.at(order.place, lambda: order.record(target, False))
         return
@@ -331,13 +362,19 @@ def copy_into(target: Tensor, value: Tensor) -> None:
 def update(name: str, target: Tensor, value: Any, frame: Any) -> Tensor:
     """``target += value`` and its like: in place, in one instruction where the engine can."""
     order = value.home.order if isinstance(value, Tensor) else None
-    if name == "add" and order is not None and order.adds is not None and target.buffer is MemoryRegion.psum:
-        if state.pending(value.home) and not _named(frame, value) and value.shape == target.shape:
-            state.dropped(value.home)
-            adds = order.adds
-            state.at(order.place, lambda: adds(target))
-            return target
+    if _sums(name, order, target, value) and state.pending(value.home) and not _named(frame, value):
+        state.dropped(value.home)
+        adds: Any = order and order.adds
+        state.at(order and order.place, lambda: adds(target))
+        return target
     from opentrn.nki.beta1.language import elementwise
 
     elementwise.into(name, target, value)
     return target
+
+
+def _sums(name: str, order: Order | None, target: Tensor, value: Any) -> bool:
+    """True for a sum that the Tensor Engine makes in PSUM."""
+    if name != "add" or order is None or order.adds is None:
+        return False
+    return target.buffer is MemoryRegion.psum and value.shape == target.shape

@@ -24,7 +24,9 @@ def operator_name(value: Any) -> str:
     name = getattr(value, "nki_op", None) or (value if isinstance(value, str) else getattr(value, "__name__", None))
     name = _NUMPY.get(name, name) if name else None
     if name not in ALU and name not in ACTIVATIONS and name not in ("divide", "prelu"):
-        raise LaunchError("operator", site=user_site(2), got=repr(value)[:100], expected="a function of nl or numpy, e.g. nl.add")
+        raise LaunchError(
+            "operator", site=user_site(2), got=repr(value)[:100], expected="a function of nl or numpy, e.g. nl.add"
+        )
     return name
 
 

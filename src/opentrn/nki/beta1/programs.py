@@ -12,6 +12,7 @@ from threading import Semaphore, Thread
 from typing import Any
 
 from opentrn.errors import LaunchError, UnsupportedError
+from opentrn.isa.enums import MemoryRegion
 from opentrn.nki.beta1 import state
 from opentrn.nki.beta1.dtypes import name_of
 from opentrn.nki.beta1.home import Home
@@ -19,7 +20,6 @@ from opentrn.nki.beta1.index import is_whole
 from opentrn.nki.beta1.instruction import copy_into, tile_operand
 from opentrn.nki.beta1.operators import operator_of
 from opentrn.nki.beta1.tensor import Tensor
-from opentrn.isa.enums import MemoryRegion
 from opentrn.nki.functions import nisa
 from opentrn.nki.launch import INSIDE
 from opentrn.program.recorder import active
@@ -144,9 +144,13 @@ def all_reduce(
     run = state.now()
     axes = (program_axes,) if is_whole(program_axes) else tuple(program_axes)
     if any(not is_whole(a) or not 0 <= a < len(run.grid) for a in axes):
-        raise LaunchError("nl.all_reduce", site=user_site(), got=f"axes {program_axes}", expected=f"axes of the grid {run.grid}")
+        raise LaunchError(
+            "nl.all_reduce", site=user_site(), got=f"axes {program_axes}", expected=f"axes of the grid {run.grid}"
+        )
     if mask is not None or active("nl.all_reduce").state.lockstep.count > 1:
-        raise UnsupportedError("nl.all_reduce with a mask, or over several cores", site=user_site(), expected="one core, no mask")
+        raise UnsupportedError(
+            "nl.all_reduce with a mask, or over several cores", site=user_site(), expected="one core, no mask"
+        )
     state.settle()
     request = (tile, operator_of(op), axes, name_of(dtype or tile.home.dtype), state.here())
     if run.programs is None:

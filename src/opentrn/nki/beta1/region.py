@@ -63,7 +63,9 @@ def _solve(box: Box, conditions: list[Index], whole: tuple[int, ...]) -> list[Bo
         if len(dims) > 1:
             mixed.append(each)
             continue
-        rest = each.start + sum(s * a for d, (s, (a, _)) in enumerate(zip(each.steps, box, strict=True)) if d not in dims)
+        rest = each.start + sum(
+            s * a for d, (s, (a, _)) in enumerate(zip(each.steps, box, strict=True)) if d not in dims
+        )
         if not dims:
             if rest < 0:
                 return []

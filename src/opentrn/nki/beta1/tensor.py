@@ -19,7 +19,7 @@ from opentrn.nki.beta1 import state
 from opentrn.nki.beta1.dtypes import name_of
 from opentrn.nki.beta1.home import Home
 from opentrn.nki.beta1.index import Index, Mask, broadcast, constant, is_whole
-from opentrn.nki.beta1.region import Box, boxes, full
+from opentrn.nki.beta1.region import Box, boxes
 from opentrn.nki.tensor import NkiTensor
 from opentrn.program.site import user_site
 from opentrn.program.view import DynamicSlice, Indirection, View
@@ -38,7 +38,11 @@ class Tensor:
     __array_ufunc__ = None
 
     def __init__(
-        self, home: Home, shape: tuple[int, ...] | None = None, maps: tuple[Index, ...] | None = None, lead: int | None = None
+        self,
+        home: Home,
+        shape: tuple[int, ...] | None = None,
+        maps: tuple[Index, ...] | None = None,
+        lead: int | None = None,
     ) -> None:
         self.home = home
         self.whole = maps is None
@@ -92,7 +96,9 @@ class Tensor:
         return self.shape[0]
 
     def __repr__(self) -> str:
-        return f"Tensor{list(self.shape)} {self.home.dtype} {self.buffer.value}" + (f" {self.name!r}" if self.name else "")
+        return f"Tensor{list(self.shape)} {self.home.dtype} {self.buffer.value}" + (
+            f" {self.name!r}" if self.name else ""
+        )
 
     def assert_shape(self, shape: Sequence[int]) -> Tensor:
         """Itself. Raises AssertionError when the shape is another."""
@@ -221,13 +227,16 @@ class Tensor:
         if wanted == self.shape:
             return self
         if broadcast(self.shape, wanted) != wanted:
-            raise ViewError("broadcast_to", site=user_site(), got=f"{self.shape} to {wanted}", expected="a larger shape")
+            raise ViewError(
+                "broadcast_to", site=user_site(), got=f"{self.shape} to {wanted}", expected="a larger shape"
+            )
         if self.on_chip and len(wanted) == self.ndim and self.shape[0] == 1 < wanted[0]:
             return _repeated(self, wanted[0]).broadcast_to(wanted)
         own = (1,) * (len(wanted) - self.ndim) + self.shape
         extra = len(wanted) - self.ndim
         parts = [
-            Index(wanted, tuple(int(g == n + extra and own[g] > 1) for g in range(len(wanted)))) for n in range(self.ndim)
+            Index(wanted, tuple(int(g == n + extra and own[g] > 1) for g in range(len(wanted))))
+            for n in range(self.ndim)
         ]
         return self._composed(wanted, parts, self.lead)
 
@@ -249,9 +258,7 @@ class Tensor:
         for one in sorted(axis if isinstance(axis, Sequence) else [axis]):
             at = one % (made.ndim + 1)
             shape = (*made.shape[:at], 1, *made.shape[at:])
-            parts = [
-                Index(shape, tuple(int(g == n + (n >= at)) for g in range(len(shape)))) for n in range(made.ndim)
-            ]
+            parts = [Index(shape, tuple(int(g == n + (n >= at)) for g in range(len(shape)))) for n in range(made.ndim)]
             made = made._composed(shape, parts, made.lead + (made.on_chip and at < made.lead))
         return made
 
@@ -304,7 +311,10 @@ def _position(key: Any, dim: int, size: int) -> int:
     value = int(key)
     if not -size <= value < size:
         raise ViewError(
-            f"index {value} is outside dimension {dim}", site=user_site(3), got=f"{value}", expected=f"0 <= index < {size}"
+            f"index {value} is outside dimension {dim}",
+            site=user_site(3),
+            got=f"{value}",
+            expected=f"0 <= index < {size}",
         )
     return value % size
 
@@ -355,7 +365,10 @@ def _cut(each: Index, box: Box, shape: tuple[int, ...]) -> Index:
     if dynamic is not None and is_tensor(dynamic[0]) and dynamic[0].size > 1:  # one index for each row: those rows
         rows = tensor_of(dynamic[0])
         edges = box[len(box) - rows.ndim :]
-        dynamic = (rows[tuple(slice(*e) if n > 1 else slice(0, 1) for e, n in zip(edges, rows.shape, strict=True))], dynamic[1])
+        dynamic = (
+            rows[tuple(slice(*e) if n > 1 else slice(0, 1) for e, n in zip(edges, rows.shape, strict=True))],
+            dynamic[1],
+        )
     return Index(shape, each.steps, start, dynamic)
 
 
@@ -442,7 +455,9 @@ def _operator(name: str, *, swapped: bool = False) -> Any:
 def _with_index(name: str, tile: Tensor, index: Index) -> Index:
     """A run-time tile in an index expression: ``offsets[0, i] + i_f``."""
     if index.dynamic is not None or name not in ("add",):
-        raise UnsupportedError(f"{name} of a tile and an index expression", site=user_site(2), expected="tile + expression")
+        raise UnsupportedError(
+            f"{name} of a tile and an index expression", site=user_site(2), expected="tile + expression"
+        )
     return Index(index.shape, index.steps, index.start, (tile, 1))
 
 

@@ -19,9 +19,23 @@ from opentrn.nki.functions import nisa
 from opentrn.nki.language.compose import op as named
 
 __all__ = [
-    "activation", "activation_reduce", "activation_accu", "dropout", "memset", "range_select", "reciprocal",
-    "scalar_tensor_tensor", "select_reduce", "tensor_copy", "tensor_copy_dynamic_dst", "tensor_copy_dynamic_src",
-    "tensor_copy_predicated", "tensor_scalar", "tensor_scalar_reduce", "tensor_tensor", "tensor_tensor_scan",
+    "activation",
+    "activation_accu",
+    "activation_reduce",
+    "dropout",
+    "memset",
+    "range_select",
+    "reciprocal",
+    "scalar_tensor_tensor",
+    "select_reduce",
+    "tensor_copy",
+    "tensor_copy_dynamic_dst",
+    "tensor_copy_dynamic_src",
+    "tensor_copy_predicated",
+    "tensor_scalar",
+    "tensor_scalar_reduce",
+    "tensor_tensor",
+    "tensor_tensor_scan",
 ]  # fmt: skip
 
 ANY = enums.engine.unknown
@@ -62,7 +76,9 @@ def activation(
     x = _tile(data)
     columns = {"bias": _number(bias), "scale": _number(scale), "reduce_res": _number(reduce_res)}
     attributes = {"op": operator_of(op), "reduce_op": operator_of(reduce_op), "reduce_cmd": reduce_cmd}
-    return Call(nisa.activation, x.shape, {"data": x}, columns, attributes).result(x.home.dtype, mask, asked=dtype, dst=dst)
+    return Call(nisa.activation, x.shape, {"data": x}, columns, attributes).result(
+        x.home.dtype, mask, asked=dtype, dst=dst
+    )
 
 
 def activation_reduce(
@@ -153,7 +169,9 @@ def tensor_copy(
 ) -> Tensor:  # fmt: skip
     """A copy of a tile within SBUF and PSUM."""
     x = _tile(src, "src")
-    return Call(nisa.tensor_copy, x.shape, {"src": x}, attributes={"engine": engine}).result(x.home.dtype, mask, asked=dtype, dst=dst)
+    return Call(nisa.tensor_copy, x.shape, {"src": x}, attributes={"engine": engine}).result(
+        x.home.dtype, mask, asked=dtype, dst=dst
+    )
 
 
 def tensor_copy_dynamic_src(src: Any, **options: Any) -> Tensor:
@@ -175,7 +193,9 @@ def reciprocal(data: Any, *, dtype: Any = None, mask: Any = None, dst: Any = Non
 def dropout(data: Any, prob: Any, *, mask: Any = None, dtype: Any = None, dst: Any = None, **_options: Any) -> Tensor:
     """`data` with elements zeroed with probability `prob`."""
     x = _tile(data)
-    return Call(nisa.dropout, x.shape, {"data": x}, {"prob": _number(prob)}).result(x.home.dtype, mask, asked=dtype, dst=dst)
+    return Call(nisa.dropout, x.shape, {"data": x}, {"prob": _number(prob)}).result(
+        x.home.dtype, mask, asked=dtype, dst=dst
+    )
 
 
 def memset(
@@ -201,7 +221,9 @@ def range_select(
         comp_op0=operator_of(comp_op0), comp_op1=operator_of(comp_op1), reduce_cmd=reduce_cmd, range_start=range_start,
         reduce_op=operator_of(reduce_op), on_false_value=_number(on_false_value),
     )  # fmt: skip
-    return Call(nisa.range_select, x.shape, {"on_true_tile": x}, columns, attributes).result(x.home.dtype, mask, asked=dtype, dst=dst)
+    return Call(nisa.range_select, x.shape, {"on_true_tile": x}, columns, attributes).result(
+        x.home.dtype, mask, asked=dtype, dst=dst
+    )
 
 
 def select_reduce(
@@ -227,7 +249,10 @@ def tensor_copy_predicated(
         for box in boxes(mask, target.shape):
             given = region_of(source, box) if isinstance(source, Tensor) else source
             nisa.tensor_copy_predicated(
-                dst=region_of(target, box), src=given, predicate=as_predicate("predicate", region_of(test, box)), reverse_pred=reverse_pred
+                dst=region_of(target, box),
+                src=given,
+                predicate=as_predicate("predicate", region_of(test, box)),
+                reverse_pred=reverse_pred,
             )
 
     recorded(record)

@@ -12,7 +12,15 @@ from opentrn.isa.spec import ON_CHIP, SBUF
 from opentrn.nki.beta1.dtypes import name_of
 from opentrn.nki.beta1.index import Index, Mask
 from opentrn.nki.beta1.instruction import (
-    fitted, in_sbuf, issue, leave_out, recorded, region_of, stored, tile_operand, written,
+    fitted,
+    in_sbuf,
+    issue,
+    leave_out,
+    recorded,
+    region_of,
+    stored,
+    tile_operand,
+    written,
 )  # fmt: skip
 from opentrn.nki.beta1.language.reduce import reduced
 from opentrn.nki.beta1.operators import operator_name, operator_of
@@ -82,10 +90,14 @@ def max8(*, src: Any, mask: Any = None, dtype: Any = None, dst: Any = None, **_o
     return _shaped(nisa.max8, (x.shape[0], 8), x.home.dtype, {"src": x}, mask, asked=dtype, dst=dst)
 
 
-def nc_find_index8(*, data: Any, vals: Any, mask: Any = None, dtype: Any = None, dst: Any = None, **_options: Any) -> Tensor:
+def nc_find_index8(
+    *, data: Any, vals: Any, mask: Any = None, dtype: Any = None, dst: Any = None, **_options: Any
+) -> Tensor:
     """Where each of eight values first occurs in its partition (uint32 unless given)."""
     x = tile_operand(data, "data")
-    return _shaped(nisa.nc_find_index8, (x.shape[0], 8), "uint32", {"data": x, "vals": vals}, mask, asked=dtype, dst=dst)
+    return _shaped(
+        nisa.nc_find_index8, (x.shape[0], 8), "uint32", {"data": x, "vals": vals}, mask, asked=dtype, dst=dst
+    )
 
 
 def nc_match_replace8(
@@ -107,7 +119,9 @@ def tensor_partition_reduce(
     def record(target: Tensor, fresh: bool) -> None:
         for box in found:
             inside = ((0, 1), *box[1:])
-            nisa.tensor_partition_reduce(dst=region_of(fitted(target, shape), inside), op=operator_of(op), data=region_of(x, box))
+            nisa.tensor_partition_reduce(
+                dst=region_of(fitted(target, shape), inside), op=operator_of(op), data=region_of(x, box)
+            )
 
     shape = (1, *x.shape[1:])
     return issue(shape, x.home.dtype, record, memories=SBUF, asked=dtype, dst=dst)
@@ -147,7 +161,9 @@ def _pattern(each: Index, shape: tuple[int, ...], what: str) -> tuple[list[list[
 def iota(expr: Any, dtype: Any, *, mask: Any = None, dst: Any = None, **_options: Any) -> Tensor:
     """The values of an index expression as a tile, generated on GpSimd."""
     if not isinstance(expr, Index) or expr.dynamic is not None or expr.ndim < 2:
-        raise ViewError("nisa.iota", site=user_site(), got=repr(expr)[:100], expected="an expression of nl.arange with 2 dimensions")
+        raise ViewError(
+            "nisa.iota", site=user_site(), got=repr(expr)[:100], expected="an expression of nl.arange with 2 dimensions"
+        )
     shape = expr.shape
     found = boxes(mask, shape)
 
@@ -159,7 +175,12 @@ def iota(expr: Any, dtype: Any, *, mask: Any = None, dst: Any = None, **_options
         nisa.iota(dst=region_of(target, box), pattern=pattern, offset=start, channel_multiplier=per_partition)
 
     return issue(
-        shape, name_of(dtype), lambda target, fresh: written(target, found, shape, fresh, one), memories=SBUF, asked=dtype, dst=dst
+        shape,
+        name_of(dtype),
+        lambda target, fresh: written(target, found, shape, fresh, one),
+        memories=SBUF,
+        asked=dtype,
+        dst=dst,
     )
 
 
@@ -187,12 +208,19 @@ def affine_select(
         )  # fmt: skip
 
     return issue(
-        x.shape, x.home.dtype, lambda target, fresh: written(target, found, x.shape, fresh, one), memories=SBUF, asked=dtype, dst=dst
+        x.shape,
+        x.home.dtype,
+        lambda target, fresh: written(target, found, x.shape, fresh, one),
+        memories=SBUF,
+        asked=dtype,
+        dst=dst,
     )
 
 
 # ----------------------------------------------------------------- moving data
-def nc_stream_shuffle(src: Any, dst: Any, shuffle_mask: Any, *, dtype: Any = None, mask: Any = None, **_options: Any) -> Tensor:
+def nc_stream_shuffle(
+    src: Any, dst: Any, shuffle_mask: Any, *, dtype: Any = None, mask: Any = None, **_options: Any
+) -> Tensor:
     """Copy partitions within quadrants of 32 from `src` to `dst`."""
     source, target = tile_operand(src, "src"), tile_operand(dst, "dst")
     order = [int(n.start if isinstance(n, Index) else n) for n in shuffle_mask]
@@ -229,12 +257,19 @@ def dma_copy(
     return target
 
 
-def dma_transpose(src: Any, *, axes: Any = None, mask: Any = None, dtype: Any = None, dst: Any = None, **_options: Any) -> Tensor:
+def dma_transpose(
+    src: Any, *, axes: Any = None, mask: Any = None, dtype: Any = None, dst: Any = None, **_options: Any
+) -> Tensor:
     """`src` with its dimensions reversed ((1, 0), (2, 1, 0), or (3, 1, 2, 0)), by the DMA engines, in SBUF."""
     x = tile_operand(src, "src")
     order = tuple(axes) if axes is not None else {2: (1, 0), 3: (2, 1, 0), 4: (3, 1, 2, 0)}.get(x.ndim)
     if order not in ((1, 0), (2, 1, 0), (3, 1, 2, 0)):
-        raise UnsupportedError("nisa.dma_transpose", site=user_site(), got=f"axes={axes} of {x.shape}", expected="(1, 0), (2, 1, 0) or (3, 1, 2, 0)")
+        raise UnsupportedError(
+            "nisa.dma_transpose",
+            site=user_site(),
+            got=f"axes={axes} of {x.shape}",
+            expected="(1, 0), (2, 1, 0) or (3, 1, 2, 0)",
+        )
     flipped = x.permute(order)
 
     def record(target: Tensor, fresh: bool) -> None:
@@ -256,4 +291,6 @@ def _transposed_tile(x: Tensor, order: tuple[int, ...], dtype: Any, dst: Any) ->
 
 def builtin_custom_op(function_name: str, *_args: Any, **_options: Any) -> None:
     """Custom operators run code of their own on GpSimd, which is not simulated."""
-    raise UnsupportedError(f"nisa.builtin_custom_op({function_name!r})", site=user_site(), expected="an instruction of nki.isa")
+    raise UnsupportedError(
+        f"nisa.builtin_custom_op({function_name!r})", site=user_site(), expected="an instruction of nki.isa"
+    )

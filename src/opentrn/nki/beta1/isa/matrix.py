@@ -75,7 +75,9 @@ def _mode(given: Any) -> Any:
     return None if name is None else matmul_perf_mode({"double_row_gen3": "double_row"}.get(name, name))
 
 
-def _parts(mask: Any, left: Tensor, right: Tensor, free_sizes: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None:
+def _parts(
+    mask: Any, left: Tensor, right: Tensor, free_sizes: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None:
     """(contraction, free of left, free of right) that a mask leaves; None for nothing.
 
     Dimension 0 is the contraction. The last one is the free dimension of the operand whose size it has: where both have
@@ -128,4 +130,8 @@ def nc_transpose(
 
 def _best(data: Tensor) -> engines:
     """The Vector Engine for what it can and the Tensor Engine cannot read; else the Tensor Engine."""
-    return engines.vector if data.buffer.value == "psum" and max(data.shape[0], prod(data.shape[1:])) <= 32 else engines.tensor
+    return (
+        engines.vector
+        if data.buffer.value == "psum" and max(data.shape[0], prod(data.shape[1:])) <= 32
+        else engines.tensor
+    )

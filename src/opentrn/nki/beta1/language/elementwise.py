@@ -79,7 +79,12 @@ def _kind(name: str, x: Any, y: Any) -> str:
 
 def _is_column(x: Tensor, other: Tensor, shape: tuple[int, ...]) -> bool:
     """True for one value per partition against more of them."""
-    return x.size == x.shape[0] and other.size > other.shape[0] and x.shape[0] in (1, shape[0]) and len(x.shape) <= len(shape)
+    return (
+        x.size == x.shape[0]
+        and other.size > other.shape[0]
+        and x.shape[0] in (1, shape[0])
+        and len(x.shape) <= len(shape)
+    )
 
 
 def _scalar(
@@ -96,7 +101,9 @@ def _divide(x: Any, y: Any, kind: str, dtype: Any, mask: Any, dst: Any) -> Tenso
     """The engines have no division: a product with the reciprocal."""
     if not isinstance(y, Tensor):
         return binary("multiply", x, float(1.0 / _number(y)), dtype or _floating(kind), mask, dst)
-    inverse = Call(nisa.reciprocal, y.shape, {"data": _on_chip(y)}).result("float32", mask if y.shape == _shape(x, y) else None)
+    inverse = Call(nisa.reciprocal, y.shape, {"data": _on_chip(y)}).result(
+        "float32", mask if y.shape == _shape(x, y) else None
+    )
     state.settle()
     return binary("multiply", x, inverse, dtype or _floating(kind), mask, dst)
 
@@ -115,8 +122,8 @@ def _simulated(name: str, x: Any, y: Any, kind: str, dtype: Any, mask: Any, dst:
     x, y = (fitted(v, shape) if isinstance(v, Tensor) else v for v in (x, y))
 
     def make(box: Any) -> Any:
-        views = [region_of(v, box) if isinstance(v, Tensor) else _number(v) for v in (x, y)]
-        return simulated.simulated(name, *views, name_of(dtype or kind))
+        first, second = (region_of(v, box) if isinstance(v, Tensor) else _number(v) for v in (x, y))
+        return simulated.simulated(name, first, second, name_of(dtype or kind))
 
     return composed(shape, kind, make, mask=mask, asked=dtype, dst=dst)
 
@@ -163,7 +170,10 @@ def _unary(name: str) -> Callable[..., Tensor]:
 
 def _made(name: str, function: Callable[..., Any], text: str) -> Callable[..., Any]:
     function.__name__ = function.__qualname__ = name
-    function.__doc__, function.__module__ = f"{text}, element by element (nl.{name}, SDK 2.26).", "neuronxcc.nki.language"
+    function.__doc__, function.__module__ = (
+        f"{text}, element by element (nl.{name}, SDK 2.26).",
+        "neuronxcc.nki.language",
+    )
     function.nki_op = name  # type: ignore[attr-defined]
     return function
 

@@ -54,8 +54,8 @@ def where(condition: Any, x: Any, y: Any, *, dtype: Any = None, mask: Any = None
     parts = [fitted(tensor_of(v), test.shape) if is_tensor(v) else v for v in (x, y)]
 
     def make(box: Any) -> Any:
-        views = [region_of(v, box) if isinstance(v, Tensor) else v for v in parts]
-        return shapes.where(region_of(test, box), *views, kind)
+        first, second = (region_of(v, box) if isinstance(v, Tensor) else v for v in parts)
+        return shapes.where(region_of(test, box), first, second, kind)
 
     return composed(test.shape, kind, make, mask=mask, asked=dtype)
 
@@ -92,4 +92,6 @@ def dropout(x: Any, rate: Any, *, dtype: Any = None, mask: Any = None, **_option
     """`x` with each element zeroed with probability `rate`."""
     given = tile_operand(x, "nl.dropout")
     column = tensor_of(rate) if is_tensor(rate) else rate
-    return Call(nisa.dropout, given.shape, {"data": given}, {"prob": column}).result(given.home.dtype, mask, asked=dtype)
+    return Call(nisa.dropout, given.shape, {"data": given}, {"prob": column}).result(
+        given.home.dtype, mask, asked=dtype
+    )

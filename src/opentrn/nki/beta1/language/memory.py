@@ -24,7 +24,7 @@ from opentrn.nki.language import memory as new
 from opentrn.program.site import user_site
 
 __all__ = [
-    "Placed", "atomic_rmw", "empty_like", "full", "hbm", "load", "load_transpose2d", "ndarray", "ones", "par_dim",
+    "atomic_rmw", "empty_like", "full", "hbm", "load", "load_transpose2d", "ndarray", "ones", "par_dim",
     "private_hbm", "psum", "sbuf", "shared_constant", "shared_hbm", "shared_identity_matrix", "store", "zeros", "zeros_like",
 ]  # fmt: skip
 
@@ -62,7 +62,9 @@ def _home(shape: Any, dtype: Any, buffer: Any, name: str) -> Home:
     placed = buffer if isinstance(buffer, Placed) else Placed(sbuf if buffer is None else buffer)
     region = placed.region
     if not isinstance(region, MemoryRegion):
-        raise LaunchError("buffer=", site=user_site(2), got=repr(buffer), expected="nl.sbuf, nl.psum, nl.hbm, or an allocator")
+        raise LaunchError(
+            "buffer=", site=user_site(2), got=repr(buffer), expected="nl.sbuf, nl.psum, nl.hbm, or an allocator"
+        )
     count = partition if region.on_chip else 0
     if region is psum and count and placed.placement is None:
         region = _spilled(region)
@@ -152,7 +154,9 @@ def load(src: Any, *, mask: Any = None, dtype: Any = None, **options: Any) -> Te
     def record(dst: Tensor, fresh: bool) -> None:
         _transfer(dst, given, found, fresh)
 
-    return issue(_at_least_two(given.shape), given.home.dtype, record, memories=SBUF, asked=dtype, dst=options.get("dst"))
+    return issue(
+        _at_least_two(given.shape), given.home.dtype, record, memories=SBUF, asked=dtype, dst=options.get("dst")
+    )
 
 
 def _at_least_two(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -201,7 +205,11 @@ def load_transpose2d(src: Any, *, mask: Any = None, dtype: Any = None, **_option
     flipped = given.permute((1, 0))
     found = [tuple(reversed(box)) for box in boxes(mask, given.shape)]
     return issue(
-        flipped.shape, given.home.dtype, lambda dst, fresh: _transfer(dst, flipped, found, fresh), memories=SBUF, asked=dtype
+        flipped.shape,
+        given.home.dtype,
+        lambda dst, fresh: _transfer(dst, flipped, found, fresh),
+        memories=SBUF,
+        asked=dtype,
     )
 
 

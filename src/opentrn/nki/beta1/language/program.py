@@ -10,8 +10,7 @@ import numpy as np
 
 from opentrn.errors import LaunchError
 from opentrn.nki.beta1 import state
-from opentrn.nki.beta1.dtypes import shown
-from opentrn.nki.beta1.dtypes import name_of
+from opentrn.nki.beta1.dtypes import name_of, shown
 from opentrn.nki.beta1.index import is_whole
 from opentrn.nki.beta1.tensor import is_tensor, tensor_of
 from opentrn.program.recorder import active

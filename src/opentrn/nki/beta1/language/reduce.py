@@ -14,7 +14,14 @@ from opentrn.errors import ViewError
 from opentrn.nki.beta1 import state
 from opentrn.nki.beta1.dtypes import name_of
 from opentrn.nki.beta1.instruction import (
-    composed, fitted, in_sbuf, issue, leave_out, region_of, tile_operand, written,
+    composed,
+    fitted,
+    in_sbuf,
+    issue,
+    leave_out,
+    region_of,
+    tile_operand,
+    written,
 )  # fmt: skip
 from opentrn.nki.beta1.language.elementwise import binary
 from opentrn.nki.beta1.operators import operator_of
@@ -24,7 +31,18 @@ from opentrn.nki.functions import nisa
 from opentrn.nki.language import normalize
 from opentrn.program.site import user_site
 
-__all__ = ["all", "axes_of", "loop_reduce", "max", "mean", "min", "prod", "reduced", "rms_norm", "softmax", "sum", "var"]
+__all__ = [
+    "all",
+    "loop_reduce",
+    "max",
+    "mean",
+    "min",
+    "prod",
+    "rms_norm",
+    "softmax",
+    "sum",
+    "var",
+]
 
 
 def axes_of(x: Tensor, axis: Any) -> list[int]:
@@ -40,7 +58,8 @@ def axes_of(x: Tensor, axis: Any) -> list[int]:
 
 
 def reduced(
-    op: Any, data: Any, axis: Any, dtype: Any = None, mask: Any = None, keepdims: bool = False, *, negate: bool = False, dst: Any = None
+    op: Any, data: Any, axis: Any, dtype: Any = None, mask: Any = None, keepdims: bool = False, *, negate: bool = False,
+    dst: Any = None,
 ) -> Tensor:  # fmt: skip
     """`data` combined over free dimensions; a mask on a reduced dimension leaves its elements out of the sum."""
     x = tile_operand(data, "reduction")
@@ -77,7 +96,9 @@ def _each(target: Tensor, outer: list[Box], fresh: bool, one: Any, shape: tuple[
     seen: set[Box] = set()
     for box in outer:
         if box in seen:
-            raise ViewError("a mask that splits a reduced dimension", site=user_site(4), got=str(box), expected="one range of it")
+            raise ViewError(
+                "a mask that splits a reduced dimension", site=user_site(4), got=str(box), expected="one range of it"
+            )
         seen.add(box)
         one(fitted(target, shape), box)
 
@@ -143,7 +164,9 @@ def var(x: Any, axis: Any, *, dtype: Any = None, mask: Any = None, **_options: A
     return mean(binary("multiply", beside, beside, "float32", mask), axis, dtype=kind, mask=mask)
 
 
-def softmax(x: Any, axis: Any, *, dtype: Any = None, compute_dtype: Any = None, mask: Any = None, **_options: Any) -> Tensor:
+def softmax(
+    x: Any, axis: Any, *, dtype: Any = None, compute_dtype: Any = None, mask: Any = None, **_options: Any
+) -> Tensor:
     """exp(x - max) / sum over the last free dimensions, through float32."""
     given = tile_operand(x, "nl.softmax")
     kind = name_of(dtype or compute_dtype or given.home.dtype)
