@@ -116,6 +116,21 @@ def test_a_result_that_nobody_reads_is_advice():
     assert finding.severity == "advice" and "what nisa.activation writes to" in finding.message
 
 
+def test_a_tensor_that_a_register_or_python_reads_is_used():
+    @nki.jit
+    def kernel(x):
+        number, tile = nl.ndarray((1, 1), dtype=nl.int32, buffer=nl.sbuf), nl.load(x)
+        nisa.memset(dst=number, value=3)
+        register = nisa.register_alloc()
+        nisa.register_load(register, number)
+        shown = nl.load(x)
+        str(shown.numpy())
+        nisa.dma_copy(dst=x, src=nl.divide(tile, tile))
+        return x
+
+    assert "memory.dead" not in found(kernel, X)
+
+
 def test_over_capacity_shows_when_each_line_needs_its_tensors():
     @nki.jit
     def kernel(x):

@@ -86,6 +86,7 @@ class Core:
         self._scrutiny = mode.other or (self.sights if mode.watch else None)
         self.maps: dict[MemoryRegion, MemoryMap] = {}
         self.meetings: Counter[Any] = Counter()
+        self.looked: set[int] = set()
         self.shared_count = 0
         self.shared: dict[int, object] = {}
         """Which memory of all cores an allocation is, by its number (`Trace.shared`)."""
@@ -279,7 +280,12 @@ class Core:
     def trace(self) -> Trace:
         """The recorded program; after `place`."""
         recorder = self.recorder
-        marks = {"fixed": tuple(recorder.fixed), "loops": tuple(recorder.loops), "shared": self.shared}
+        marks = {
+            "fixed": tuple(recorder.fixed),
+            "loops": tuple(recorder.loops),
+            "shared": self.shared,
+            "looked": frozenset(self.looked),
+        }
         return trace_of(self.capture, self.allocations, recorder.edges, **marks)
 
     def _follow(self, batch: list[Record]) -> None:
@@ -380,11 +386,16 @@ class Core:
             hint='use mode="values"',
         )
 
+    def look(self, view: View) -> None:
+        """Execute what is pending, because somebody other than an instruction is about to read the view's tensor."""
+        self.looked.add(view.storage.allocation.id)
+        self.flush()
+
     def values(self, view: View) -> np.ndarray:
         """The view's values now (a copy in the carrier dtype); executes what is pending. No check for unwritten bytes."""
         if not self.mode.data:
             self._need_values("looking at a tensor")
-        self.flush()
+        self.look(view)
         if view.dynamic is not None:
             return Tile(view, "value", self).array()
         return access.strided(view).copy()
@@ -393,7 +404,7 @@ class Core:
         """The value of a one-element view, which must have been written."""
         if not self.mode.data:
             self._need_values("reading an element of a tensor")
-        self.flush()
+        self.look(view)
         return Tile(view, "src", self).flat()[0].item()
 
     def store_scalar(self, view: View, value: int) -> None:

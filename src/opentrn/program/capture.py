@@ -132,6 +132,6 @@ def trace_of(
     edges: Sequence[tuple[int, int]],
     **marks: Any,
 ) -> Trace:
-    """The recorded program of one core, whose tensors have been placed; `marks` are the fields `fixed`, `shared` and `loops`."""
+    """The recorded program of one core, whose tensors have been placed; `marks` are its other fields."""
     pairs = np.array(edges, np.int64).reshape(-1, 2)
     return Trace(allocations=allocations, edges=pairs, **marks, **capture.columns())

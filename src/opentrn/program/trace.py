@@ -73,6 +73,7 @@ class Trace:
     shared: Mapping[int, object] = field(
         default_factory=dict
     )  # allocation -> name of the memory that all cores see in it
+    looked: frozenset[int] = frozenset()  # allocations that registers, Python or simulated functions read
     loops: tuple[Loop, ...] = ()  # in the order in which they began
     moved: bool = False  # rows are not as recorded: `first` and `last` of the allocations do not number them
 

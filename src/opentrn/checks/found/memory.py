@@ -115,6 +115,7 @@ def _never_read(trace: Trace) -> Iterator[tuple[object, int]]:
     writes = (trace.access & WRITES) != 0
     written[touched[writes]] = True
     outputs = np.bincount(rows[writes], minlength=len(trace))
+    read[list(trace.looked)] = True
     useless = written & ~read
     for number in np.flatnonzero(useless).tolist():
         tensor = trace.allocations[number]

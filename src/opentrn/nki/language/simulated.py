@@ -37,7 +37,8 @@ def simulated(name: str, x: Any, y: Any, dtype: Any) -> NkiTensor:
     if ACTIVE.recorder is None or not tiles:
         raise LaunchError(f"nl.{name}", site=user_site(), got=f"{x!r}, {y!r}", expected="a tile, inside a kernel")
     core = ACTIVE.recorder.state
-    core.flush()
+    for tile in tiles:
+        core.look(tile)
     # float64 holds every float32 and int32, and rounds to what a single rounding would give
     with np.errstate(all="ignore"):
         values = function(*(_values(v, core) for v in (x, y)))
