@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, NoReturn
 
@@ -239,15 +239,17 @@ class Core:
             self._check_limit()
 
     def _check_limit(self) -> None:
-        if self._ticks + self.recorder.count <= self.mode.limit:
+        limit = self.mode.limit
+        if self._ticks + self.recorder.count <= limit:
             return
+        self.mode = replace(self.mode, limit=0)  # what was recorded before is still executed
         loop = next((each for each in reversed(self.recorder.loops) if each.end < 0), None)
         raise KernelError(
             f"the {loop.kind if loop else 'kernel'} does not end",
             kind="endless",
             site=site_of(loop.place) if loop else user_site(2),
             got=f"{self.recorder.count:,} instructions, {self._ticks:,} register reads and turns of loops on core {self.index}",
-            expected=f"at most {self.mode.limit:,} together",
+            expected=f"at most {limit:,} together",
             hint="let what the loop reads reach its end; limit= of opentrn.check allows more",
         )
 

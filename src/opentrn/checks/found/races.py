@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from opentrn.checks.carried import carried
 from opentrn.checks.check import Check
-from opentrn.checks.conflicts import Race, missing, races_of
+from opentrn.checks.conflicts import Race, missing, named, races_of
 from opentrn.checks.evidence import Evidence
 from opentrn.checks.finding import Finding, related
 from opentrn.checks.order import Order, order_of
@@ -58,7 +58,7 @@ def _finding(evidence: Evidence, order: Order, race: Race) -> Finding:
     words = [_words(order, core, row, verb) for (core, row), verb in zip(race.at, race.verbs, strict=True)]
     tensor = order.cores[race.at[0][0]].trace.allocations[race.allocation]
     low, high = race.bytes
-    what = f"bytes {low:,} to {high:,} of {tensor.name or 'tensor'} {list(tensor.shape)} {tensor.dtype.name} {tensor.buffer.value}"
+    what = f"bytes {low:,} to {high:,} of {named(tensor)} ({list(tensor.shape)} {tensor.dtype.name}, {tensor.buffer.value})"
     places = [f"{site.file.rpartition('/')[2]}:{site.line}" if site else "?" for site in sites]
     message = f"{words[0]} at {places[0]} {race.verbs[0]} {what}, and {words[1]} at {places[1]} {race.verbs[1]} them: "
     why, hint = missing(order, race, evidence.site_of)
