@@ -32,6 +32,7 @@ from opentrn.numerics.dtypes import DTYPES, DType
 from opentrn.numerics.dtypes import dtype as dtype_of
 from opentrn.program.allocate import MemoryMap
 from opentrn.program.recorder import ACTIVE
+from opentrn.program.schedule import Schedule
 from opentrn.program.site import user_site
 from opentrn.program.step import Step
 from opentrn.program.storage import Allocation
@@ -178,7 +179,7 @@ class _Launch:
         named = {k: self.argument(core, v) for k, v in kwargs.items()}
         _name(self.function, given, named)
         made = self.function(*given, **named)
-        core.flush()
+        core.finish()
         return made
 
     def report(self, returned: Any, failures: list[Exception]) -> Report:
@@ -433,13 +434,14 @@ def launch_ranks(
     watch: bool = False,
     other: Otherwise | None = None,
     limit: int = 0,
+    schedule: Schedule | None = None,
 ) -> list[Report]:
     """Run ``function(*args, **kwargs)`` for each of `calls` as a rank with `lnc` cores of the target chip, side by side.
 
     With ``data=False`` it is recorded with shapes alone: arrays and `ShapeDtype` serve as arguments alike, no tensor has
     memory, results are `ShapeDtype`, and whatever needs a value raises UnsupportedError. `trace` asks for `Report.traces`;
     `catch` puts what the kernel raises into `Report.failures`; `watch` notes what the chip may treat otherwise, and `other`
-    is such a choice taken the other way; `limit` ends kernels that do not end (`Mode`).
+    is such a choice taken the other way; `limit` ends kernels that do not end, `schedule` is another order (`Mode`).
     """
     options = settings.read(target, default_target)
     chip = load_chip(options.target)
@@ -464,7 +466,7 @@ def launch_ranks(
         ACTIVE.recorder = cores[seat].recorder
 
     lockstep = Lockstep(lnc * len(calls), resume, lnc)
-    mode = Mode(strict, data, trace, options.wide, catch, watch, other, limit)
+    mode = Mode(strict, data, trace, options.wide, catch, watch, other, limit, schedule)
     launches = [_Launch(function, name, lockstep, rank, options, mode) for rank in range(len(calls))]
     cores += [core for each in launches for core in each.cores]
     return _run(launches, lockstep, calls)
