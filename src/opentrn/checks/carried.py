@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from opentrn.checks.conflicts import named
 from opentrn.checks.pieces import Pieces, accesses_of, each
 from opentrn.program.trace import READS, WRITES, Loop, Trace
 from opentrn.timing.lower import columns_of
@@ -138,6 +139,6 @@ _OPERATORS = ("op", "op0", "op1", "reduce_op")
 def _text(trace: Trace, tensor: int, row: int) -> str:
     one, name = trace.allocations[tensor], trace.steps[trace.step[row]].instruction.name
     return (
-        f"nisa.{name} reads what an earlier iteration of nl.affine_range wrote to {one.name or 'a tensor'} "
-        f"{list(one.shape)} {one.dtype.name} {one.buffer.value}"
+        f"nisa.{name} reads what an earlier iteration of nl.affine_range wrote to {named(one)} "
+        f"({list(one.shape)} {one.dtype.name}, {one.buffer.value})"
     )

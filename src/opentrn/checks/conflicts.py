@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ import numpy as np
 from opentrn.checks.order import Order
 from opentrn.checks.pieces import Access, Pieces, accesses_of, each
 from opentrn.errors import Site
-from opentrn.program.trace import READS, WRITES
+from opentrn.program.storage import Allocation
+from opentrn.program.trace import WRITES
 from opentrn.timing.order import SLOTS
 
-__all__ = ["Race", "missing", "races_of"]
+__all__ = ["Race", "missing", "named", "races_of"]
 
 
 @dataclass(frozen=True)
@@ -109,11 +111,17 @@ class _Tensor:
 
     def _twin(self, core: int, row: int, access: int, old: int, wrote: int, own: np.ndarray) -> bool:
         if access & WRITES and wrote:
-            return self._same(core, row, old) and access & READS == 0
+            return self._alike
         if wrote:  # now reads, and has written the bytes itself
             return all(mine >= 0 and self._same(core, mine, old) for mine in np.unique(own[core]).tolist())
         # old read what its core had written itself
         return all(theirs >= 0 and self._same(core, row, theirs) for theirs in np.unique(own[1 - core]).tolist())
+
+    @cached_property
+    def _alike(self) -> bool:
+        """Both cores write to the tensor the same values in the same order: any mixture ends with the same."""
+        written = [access.row[(access.access & WRITES) != 0].tolist() for access in self.access]
+        return len(written[0]) == len(written[1]) and all(map(partial(self._same, 0), *written))
 
     def _same(self, core: int, mine: int, theirs: int) -> bool:
         """The two cores do the same there: one line, the same values."""
@@ -131,12 +139,17 @@ class _Tensor:
         return fresh
 
 
+def named(tensor: Allocation) -> str:
+    """A tensor by its name, or by the line that allocates it."""
+    return tensor.name or (f"the tensor of line {tensor.site.line}" if tensor.site else "a tensor")
+
+
 def missing(order: Order, race: Race, site_of: Callable[[int, int], Site | None]) -> tuple[str, str]:
     """(which edge is missing, how to make it)."""
     core = race.at[0][0]
     first, last = (int(order.phase(c, np.array([r]))[0]) for c, r in race.at)
     tensor = order.cores[core].trace.allocations[race.allocation]
-    cure = f"core_barrier(data={tensor.name or 'that tensor'}, cores=(0, 1)) on both cores between the two"
+    cure = f"put nisa.core_barrier(data=..., cores=(0, 1)) over {named(tensor)} between the two, on both cores"
     between = order.meetings[first:last]
     if not between:
         return "no core_barrier or sendrecv lies between them", cure
@@ -151,6 +164,6 @@ def missing(order: Order, race: Race, site_of: Callable[[int, int], Site | None]
     if trace.shared.get(data.id) == trace.shared.get(race.allocation):
         return f"the core_barrier{line} between them is over other bytes of that tensor", cure
     return (
-        f"the core_barrier{line} between them orders what is written to its data, {data.name or 'another tensor'}",
+        f"the core_barrier{line} between them orders accesses to its data, {named(data)}, and no others",
         cure,
     )

@@ -15,6 +15,7 @@ import numpy as np
 
 from opentrn.errors import FileError, KernelError, MachineError, OpentrnError, Site
 from opentrn.isa.latitudes import Line, Sight
+from opentrn.program.schedule import Schedule
 from opentrn.program.site import site_of
 from opentrn.program.trace import Trace
 from opentrn.timing.simulate import simulate
@@ -93,7 +94,8 @@ class Evidence:
     once more on the same arguments with other launch options (`nki.launch.launch`) and gives the launch's report;
     `arguments` tells them as text. `outputs` are the arrays that it gave back or stored into; `otherwise` gives those of
     one more run with a choice taken the other way at some lines, or None where that run fails. `rerun` asks for every such
-    run, not only for those that the run itself calls for.
+    run, not only for those that the run itself calls for. `reschedule` gives the outputs of one more run in another order,
+    and `explore` asks for so many of those.
     """
 
     kernel: str
@@ -111,6 +113,8 @@ class Evidence:
     outputs: Sequence[np.ndarray] = ()
     otherwise: Callable[[str, frozenset[Line]], Sequence[np.ndarray] | None] | None = None
     rerun: bool = False
+    explore: int = 0
+    reschedule: Callable[[Schedule], Sequence[np.ndarray] | None] | None = None
 
     @property
     def timeline(self) -> Timeline | None:

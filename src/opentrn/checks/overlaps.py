@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from opentrn.checks.conflicts import named
 from opentrn.program.trace import READS, WRITES, Trace
 from opentrn.timing.lower import columns_of
 from opentrn.timing.oracle import region_of
@@ -31,7 +32,7 @@ def overlaps(trace: Trace, chip: Any) -> Iterator[tuple[int, str]]:
             name = trace.steps[trace.step[row]].instruction.name
             yield (
                 row,
-                f"nisa.{name} reads bytes of {tensor.name or 'a tensor'} {list(tensor.shape)} that it also writes",
+                f"nisa.{name} reads bytes of {named(tensor)} {list(tensor.shape)} that it also writes",
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, NoReturn
 
@@ -13,6 +13,7 @@ from opentrn.errors import AddressError, CapacityError, KernelError, MemoryFault
 from opentrn.execute import access
 from opentrn.execute.block import new_block
 from opentrn.execute.clobber import Neighbours
+from opentrn.execute.late import Late
 from opentrn.execute.lockstep import Lockstep
 from opentrn.execute.scrutiny import Otherwise, Sights, concerned
 from opentrn.execute.tile import Tile
@@ -23,6 +24,7 @@ from opentrn.program import native
 from opentrn.program.allocate import MemoryMap, allocate, spread
 from opentrn.program.capture import new_capture, trace_of
 from opentrn.program.recorder import Place, Record, Recorder, Steps
+from opentrn.program.schedule import Schedule
 from opentrn.program.site import site_of, user_site
 from opentrn.program.step import Step
 from opentrn.program.storage import Allocation, Storage
@@ -47,6 +49,7 @@ class Mode:
     floats are kept as float32 (`NKI_PRECISE_FP=0`). `catch`: what the kernel raises becomes part of the report. `watch`:
     note values that the chip may treat otherwise (`Report.sights`). `other`: compute with another admissible choice.
     `limit`: how many instructions, register reads and turns of dynamic loops a core may take (0: any number).
+    `schedule`: execute in another order.
     """
 
     strict: bool = True
@@ -57,6 +60,7 @@ class Mode:
     watch: bool = False
     other: Otherwise | None = None
     limit: int = 0
+    schedule: Schedule | None = None
 
 
 class Core:
@@ -99,6 +103,7 @@ class Core:
         }
         self._neighbours = Neighbours()
         self._fresh_bytes = self._ticks = 0
+        self._late = Late(mode.schedule, self.index) if mode.schedule is not None else None
         self._now: tuple[Any, Any] = (None, None)
         known = (chip.name, mode.wide, native.available())
         steps = _STEPS[known] = _STEPS.get(known) or Steps()
@@ -260,15 +265,17 @@ class Core:
             self._check_limit()
 
     def _check_limit(self) -> None:
-        if self._ticks + self.recorder.count <= self.mode.limit:
+        limit = self.mode.limit
+        if self._ticks + self.recorder.count <= limit:
             return
+        self.mode = replace(self.mode, limit=0)  # what was recorded before is still executed
         loop = next((each for each in reversed(self.recorder.loops) if each.end < 0), None)
         raise KernelError(
             f"the {loop.kind if loop else 'kernel'} does not end",
             kind="endless",
             site=site_of(loop.place) if loop else user_site(2),
             got=f"{self.recorder.count:,} instructions, {self._ticks:,} register reads and turns of loops on core {self.index}",
-            expected=f"at most {self.mode.limit:,} together",
+            expected=f"at most {limit:,} together",
             hint="let what the loop reads reach its end; limit= of opentrn.check allows more",
         )
 
@@ -301,14 +308,45 @@ class Core:
                     elif when == "in" and role != "out":
                         self._guard(step, place, lambda n=name, v=view: self._neighbours.read(v, n))
 
+    def finish(self) -> None:
+        """Execute everything that is left; the kernel has come to its end on this core."""
+        self.flush()
+        if self._late is not None:
+            self.lockstep.turn(self.seat)
+            self._end(self._late.take(len(self._late.held)))
+
+    def _settle(self) -> None:
+        """Execute everything recorded so far, DMAs that end late included: somebody looks."""
+        self.flush()
+        if self._late is not None:
+            self._end(self._late.take(len(self._late.held)))
+
+    def _end(self, records: list[tuple[int, Record]]) -> None:
+        for row, record in records:
+            self._run_part([record], 0, 1)
+            self.mode.schedule.log.append((self.index, row))  # type: ignore[union-attr]
+
+    def _scheduled(self, batch: list[Record], late: Late) -> None:
+        schedule = late.schedule
+        for row, record in enumerate(batch, self.recorder.base - len(batch)):
+            self._end(late.before(row, record))
+            if (self.index, row) in schedule.late:
+                late.held.append((row, record))
+                continue
+            self._end([(row, record)])
+            if _stores(record) and (self.index, row) not in schedule.stay:
+                self.lockstep.turn(self.seat)
+
     def _run(self, batch: list[Record]) -> None:
+        if self._late is not None:
+            self._scheduled(batch, self._late)
+            return
         if self.lockstep.cores == 1:
             self._run_part(batch, 0, len(batch))
             return
         done = 0
-        for number, (step, operands, _) in enumerate(batch, 1):
-            shared = MemoryRegion.shared_hbm
-            if any(r != "in" and v.buffer is shared for r, v in zip(step.roles, operands, strict=True)):
+        for number, record in enumerate(batch, 1):
+            if _stores(record):
                 self._run_part(batch, done, number)
                 done = number
                 self.lockstep.turn(self.seat)
@@ -389,7 +427,7 @@ class Core:
     def look(self, view: View) -> None:
         """Execute what is pending, because somebody other than an instruction is about to read the view's tensor."""
         self.looked.add(view.storage.allocation.id)
-        self.flush()
+        self._settle()
 
     def values(self, view: View) -> np.ndarray:
         """The view's values now (a copy in the carrier dtype); executes what is pending. No check for unwritten bytes."""
@@ -409,7 +447,7 @@ class Core:
 
     def store_scalar(self, view: View, value: int) -> None:
         """Write a register's value into a one-element view (unsigned and signed share their 32 bits)."""
-        self.flush()
+        self._settle()
         tile = Tile(view, "dst", self)
         if view.dt.is_integer:
             bits = 8 * view.dt.itemsize
@@ -434,3 +472,9 @@ class Core:
         self.meetings[kind, key] += 1
         site = site_of(self._now[1])
         return self.lockstep.exchange(self.seat, what + (f" ({site})" if site else ""), tag, seats, payload, site)
+
+
+def _stores(record: Record) -> bool:
+    """It writes to memory that the cores share."""
+    step, operands, _ = record
+    return any(r != "in" and v.buffer is MemoryRegion.shared_hbm for r, v in zip(step.roles, operands, strict=True))

@@ -23,6 +23,7 @@ from opentrn.nki.kernel import Kernel, simulate, start
 from opentrn.nki.launch import Report
 from opentrn.nki.profile import launch_key
 from opentrn.nki.values import ORDINARY, Values
+from opentrn.program.schedule import Schedule
 
 __all__ = ["LIMIT", "check", "checking", "evidence_of"]
 
@@ -41,6 +42,7 @@ def check(
     seed: int = 0,
     rerun: bool = False,
     limit: int = LIMIT,
+    explore: int = 0,
 ) -> Callable[..., list[Finding]]:
     """A callable that runs `kernel` (a kernel, ``kernel[2]`` or a plain function) and gives back a list of `Finding`.
 
@@ -49,8 +51,9 @@ def check(
     or label, `severity` changes how bad their findings are. With `rerun` the kernel runs again for each choice that public
     sources leave open (`docs/differs.md`) and that can matter to it. What the kernel raises is a finding too.
 
-    A core may take `limit` instructions, register reads and turns of dynamic loops together; a kernel that takes more is
-    reported as one that does not end (`deadlock.endless`).
+    With `explore` above 0 a kernel on two cores runs in so many other legal orders, to see whether its values change
+    (`races.values`, docs/races.md). A core may take `limit` instructions, register reads and turns of dynamic loops
+    together; a kernel that takes more is reported as one that does not end (`deadlock.endless`).
 
     Raises LaunchError for a check or kind of values that does not exist, or an LNC that the chip does not have.
 
@@ -62,6 +65,7 @@ def check(
     def checked(*args: Any, **kwargs: Any) -> list[Finding]:
         watch = choice.wants("hardware")
         evidence = evidence_of(made, args, kwargs, target, how, watch=watch, rerun=rerun, limit=limit)
+        evidence.explore = explore
         return _findings(evidence, choice)
 
     return checked
@@ -104,6 +108,12 @@ def evidence_of(
             other = again(other=Otherwise(name, lines), trace=False)
         return None if other.failures else _outputs(other)
 
+    def reschedule(schedule: Schedule) -> list[np.ndarray] | None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            other = again(schedule=schedule, trace=False)
+        return None if other.failures else _outputs(other)
+
     return Evidence(
         kernel.__name__,
         kernel.func,
@@ -120,6 +130,7 @@ def evidence_of(
         _outputs(report),
         otherwise,
         rerun,
+        reschedule=reschedule,
     )
 
 

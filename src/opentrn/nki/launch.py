@@ -191,7 +191,7 @@ class _Launch:
             made = self.function(*given, **named)
         finally:
             INSIDE.kernel = False
-        core.flush()
+        core.finish()
         return made
 
     def report(self, returned: Any, failures: list[Exception]) -> Report:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from opentrn.checks.carried import carried
 from opentrn.checks.check import Check
-from opentrn.checks.conflicts import Race, missing, races_of
+from opentrn.checks.conflicts import Race, missing, named, races_of
 from opentrn.checks.evidence import Evidence
+from opentrn.checks.explore import Difference, explored
 from opentrn.checks.finding import Finding, related
 from opentrn.checks.order import Order, order_of
 from opentrn.checks.overlaps import overlaps
@@ -30,6 +31,10 @@ races.rule(
     "carried", "warning", "documented", "an iteration of nl.affine_range reads what an earlier one wrote",
     "matrix_multiplication.rst",
 )  # fmt: skip
+races.rule(
+    "values", "error", "documented", "the result depends on an order that nothing promises (explore=)",
+    "nki.isa.core_barrier",
+)  # fmt: skip
 
 
 @races.run
@@ -51,14 +56,17 @@ def _(evidence: Evidence) -> Iterator[Finding]:
         order = order_of(evidence.traces, evidence.chip)
         for race in races_of(order):
             yield _finding(evidence, order, race)
+        if evidence.explore and evidence.reschedule is not None:
+            for difference in explored(order, evidence.reschedule, evidence.explore):
+                yield _values(evidence, order, difference)
 
 
 def _finding(evidence: Evidence, order: Order, race: Race) -> Finding:
     sites = [evidence.site_of(core, row) for core, row in race.at]
-    words = [_words(order, core, row, verb) for (core, row), verb in zip(race.at, race.verbs, strict=True)]
+    words = [_words(order, core, row) for core, row in race.at]
     tensor = order.cores[race.at[0][0]].trace.allocations[race.allocation]
     low, high = race.bytes
-    what = f"bytes {low:,} to {high:,} of {tensor.name or 'tensor'} {list(tensor.shape)} {tensor.dtype.name} {tensor.buffer.value}"
+    what = f"bytes {low:,} to {high:,} of {named(tensor)} ({list(tensor.shape)} {tensor.dtype.name}, {tensor.buffer.value})"
     places = [f"{site.file.rpartition('/')[2]}:{site.line}" if site else "?" for site in sites]
     message = f"{words[0]} at {places[0]} {race.verbs[0]} {what}, and {words[1]} at {places[1]} {race.verbs[1]} them: "
     why, hint = missing(order, race, evidence.site_of)
@@ -71,7 +79,19 @@ def _finding(evidence: Evidence, order: Order, race: Race) -> Finding:
     )
 
 
-def _words(order: Order, core: int, row: int, verb: str) -> str:
+def _values(evidence: Evidence, order: Order, found: Difference) -> Finding:
+    (core, row), (other, later) = found.first, found.second
+    sites = [evidence.site_of(*at) for at in (found.first, found.second)]
+    places = [f"{site.file.rpartition('/')[2]}:{site.line}" if site else "?" for site in sites]
+    one, two = _words(order, core, row), _words(order, other, later)
+    message = f"with {two} at {places[1]} before {one} at {places[0]}, and not after it, {found.text}"
+    return races.finding(
+        "values", message, sites[1], hint="order the two: core_barrier over their tensor, on both cores",
+        related=(related("the access that it overtakes", sites[0]),),
+    )  # fmt: skip
+
+
+def _words(order: Order, core: int, row: int) -> str:
     one = order.cores[core]
     step, slot = one.trace.steps[one.trace.step[row]], int(one.slot[row])
     queue = "DMA queue of " if slot >= len(ENGINES) else ""

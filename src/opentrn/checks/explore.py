@@ -1,0 +1,165 @@
+"""Other legal orders of a launch of two cores: which change its values, and which two accesses make the difference.
+
+Each order runs the whole kernel again on fresh copies of its inputs, so that values which steer Python's control flow steer
+it there too. What is chosen is when DMAs on shared memory end, and where a core goes on while the other waits; everything
+that happens-before orders (`checks.order`) stays in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from opentrn.checks.order import Order
+from opentrn.program.schedule import At, Schedule
+from opentrn.program.trace import WRITES
+from opentrn.timing.oracle import Region, region_of
+from opentrn.timing.timeline import ENGINES
+
+__all__ = ["Difference", "explored"]
+
+Outputs = Sequence[np.ndarray] | None
+Run = Callable[[Schedule], Outputs]
+Decision = tuple[str, At]
+"""(late or stay, where)."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two accesses whose order decides a value: `first` came before `second` in the usual run. `text` says what changes.
+
+    `decisions` is the shortest list that was found of what has to be done otherwise.
+    """
+
+    first: At
+    second: At
+    text: str
+    decisions: tuple[Decision, ...]
+
+
+def explored(order: Order, run: Run, count: int, seed: int = 0) -> Iterator[Difference]:
+    """The difference that `count` other orders show, in its shortest form; nothing where all give the same values."""
+    search = _Search(order, run)
+    choices = sorted(search.choices())
+    if not choices:
+        return
+    for number in range(count):
+        decisions = _drawn(choices, number, seed)
+        if search.differs(decisions):
+            yield search.difference(search.shortest(decisions))
+            return
+
+
+def _drawn(choices: list[Decision], number: int, seed: int) -> list[Decision]:
+    """Every DMA late, then every core as far as it comes, then some of both."""
+    if number < 2:
+        return [one for one in choices if one[0] == ("late", "stay")[number]]
+    random = Random(f"{seed} {number}")
+    return [one for one in choices if random.random() < 0.5]
+
+
+class _Search:
+    def __init__(self, order: Order, run: Run) -> None:
+        self.order, self.run = order, run
+        self.slots = [core.slot for core in order.cores]
+        self.waits: dict[At, tuple[int, ...]] = {}
+        for number, core in enumerate(order.cores):
+            for producer, consumer in core.trace.edges.tolist():
+                self.waits[number, consumer] = (*self.waits.get((number, consumer), ()), producer)
+        self.usual, self.usual_log = self._execute([])
+
+    def choices(self) -> Iterator[Decision]:
+        """What may be done otherwise: rows that touch memory of both cores."""
+        for number, core in enumerate(self.order.cores):
+            trace = core.trace
+            for row in _shared_rows(trace):
+                step = trace.steps[trace.step[row]]
+                tensors = [trace.allocations[a] for a in trace.region_allocation[_regions(trace, row)]]
+                fixed = any(first <= row < end for first, end in trace.fixed)
+                dma = core.slot[row] >= len(ENGINES)
+                if dma and not (fixed or step.indexed or any(t.manual for t in tensors)):
+                    yield "late", (number, row)
+                yield "stay", (number, row)
+
+    def _execute(self, decisions: Sequence[Decision]) -> tuple[Outputs, list[At]]:
+        late, stay = (frozenset(at for what, at in decisions if what == name) for name in ("late", "stay"))
+        schedule = Schedule(late, stay, self.slots, self.waits)
+        return self.run(schedule), schedule.log
+
+    def differs(self, decisions: Sequence[Decision]) -> bool:
+        return _apart(self.usual, self._execute(decisions)[0]) is not None
+
+    def shortest(self, decisions: list[Decision]) -> list[Decision]:
+        """Delta debugging: leave out halves, quarters, and at last single decisions, while the values still differ."""
+        size = len(decisions)
+        while size := size // 2:
+            start = 0
+            while start < len(decisions):
+                fewer = decisions[:start] + decisions[start + size :]
+                if fewer and self.differs(fewer):
+                    decisions = fewer
+                else:
+                    start += size
+        return decisions
+
+    def difference(self, decisions: list[Decision]) -> Difference:
+        outputs, log = self._execute(decisions)
+        first, second = self._swapped(log)
+        return Difference(first, second, str(_apart(self.usual, outputs)), tuple(decisions))
+
+    def _swapped(self, log: list[At]) -> tuple[At, At]:
+        """The first two accesses of different cores to the same bytes, one of them a write, that changed places."""
+        place = {at: n for n, at in enumerate(self.usual_log)}
+        mine, theirs = ([at for at in log if at[0] == core and at in place] for core in (0, 1))
+        now = {at: n for n, at in enumerate(log)}
+        for second in sorted(mine + theirs, key=now.__getitem__):
+            for first in theirs if second[0] == 0 else mine:
+                if place[first] < place[second] and now[second] < now[first] and self._conflict(first, second):
+                    return first, second
+        return log[0], log[-1]  # pragma: no cover: values differ only where two accesses changed places
+
+    def _conflict(self, one: At, two: At) -> bool:
+        return any(
+            a == b and (x | y) & WRITES and r.shares(s) for a, x, r in self._shared(one) for b, y, s in self._shared(two)
+        )
+
+    def _shared(self, at: At) -> Iterator[tuple[Any, int, Region]]:
+        core = self.order.cores[at[0]]
+        trace = core.trace
+        for k in range(*trace.first_operand[at[1] : at[1] + 2].tolist()):
+            name = trace.shared.get(int(trace.region_allocation[trace.region[k]]))
+            if name is not None and trace.steps[trace.step[at[1]]].instruction.name != "core_barrier":
+                region = region_of(core.columns, int(trace.region[k]))
+                yield name, int(trace.access[k]), Region(0, region.row0, region.row1, region.starts, region.ends, 0)
+
+
+def _regions(trace: Any, row: int) -> np.ndarray:
+    return trace.region[trace.first_operand[row] : trace.first_operand[row + 1]]
+
+
+def _shared_rows(trace: Any) -> list[int]:
+    """Rows that touch memory of both cores; barriers do not."""
+    known = np.zeros(len(trace.allocations), bool)
+    known[list(trace.shared)] = True
+    touched = np.repeat(np.arange(len(trace)), np.diff(trace.first_operand))[known[trace.region_allocation[trace.region]]]
+    meets = [n for n, step in enumerate(trace.steps) if step.instruction.name == "core_barrier"]
+    rows = np.unique(touched)
+    return rows[~np.isin(trace.step[rows], meets)].tolist()
+
+
+def _apart(usual: Outputs, other: Outputs) -> str | None:
+    """How two runs' outputs differ, in words; None where they are the same bit for bit."""
+    if usual is None or other is None:
+        return None if usual is other else "the run ends early"
+    for number, (a, b) in enumerate(zip(usual, other, strict=True)):
+        same = a.view(np.uint8) == b.view(np.uint8)
+        if not same.all():
+            changed = ~same.reshape(*a.shape, -1).all(-1)
+            gap = np.abs(a[changed].astype(np.float64) - b[changed].astype(np.float64))
+            size = "by values that were never written" if np.isnan(gap).any() else f"by up to {gap.max():.4g}"
+            return f"output {number} differs in {int(changed.sum()):,} of {a.size:,} elements, {size}"
+    return None
