@@ -10,6 +10,7 @@ import opentrn
 from opentrn import nki
 from opentrn.checks.effects import compare, tolerance
 from opentrn.checks.found.hardware import hardware
+from opentrn.cli import check
 from opentrn.cli.kernels import module_of
 from opentrn.isa.latitudes import LATITUDES
 from opentrn.nki import isa as nisa
@@ -247,3 +248,18 @@ def test_nan_against_a_number_is_the_largest_difference():
     assert effect.where == (1,) and effect.count == 2
     assert compare([other], [other.copy()]) is None
     assert compare([np.float32([np.inf])], [np.float32([np.inf])]) is None
+
+
+def test_the_command_runs_again_when_asked(tmp_path, capsys):
+    path = tmp_path / "kernels.py"
+    path.write_text(
+        "import nki, nki.isa as nisa, nki.language as nl\n\n\n"
+        "@nki.jit\ndef largest(x):\n    tile = nl.load(x)\n"
+        "    nisa.tensor_scalar(dst=tile, data=tile, op0=nl.maximum, operand0=0.0)\n"
+        "    out = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.shared_hbm)\n"
+        "    nisa.dma_copy(dst=out, src=tile)\n    return out\n"
+    )
+    asked = [f"{path}::largest", "--inputs", "x=float32[128,64]{special}", "--fail-on", "warning", "--only", "hardware"]
+    assert check.main(asked) == 0
+    assert check.main([*asked, "--rerun"]) == 1
+    assert "nan_extremes" in capsys.readouterr().out
