@@ -150,3 +150,16 @@ def test_what_is_no_tile_and_no_axis_is_refused():
         stored(lambda given: nl.sum(nl.load(given), axis=0), X)
     with pytest.raises(LaunchError, match="operator"):
         stored(lambda given: nisa.tensor_scalar(nl.load(given), op0="nonsense", operand0=1.0), X)
+
+
+def test_loop_reduce_starts_an_unwritten_destination_with_the_first_iteration():
+    a = normal(2, 3, 16, 8)
+
+    def body(given):
+        out = nl.ndarray((16, 16), dtype=nl.float32)
+        for i in nl.affine_range(2):
+            for j in nl.affine_range(3):
+                out[:, nl.ds(8 * i, 8)] = nl.loop_reduce(nl.load(given[i, j]), op=np.min, loop_indices=[j])
+        return out
+
+    assert np.allclose(stored(body, a), np.concatenate(list(a.min(1)), 1))

@@ -43,6 +43,10 @@ class Order:
     place: Any
     memories: frozenset[MemoryRegion]
     dtype: str | None = None
+    alone: Callable[[], None] = lambda: None
+    """Writes the result into a tile of its own."""
+    reduces: bool = False
+    """The result is combined with what its destination holds (nl.loop_reduce)."""
     adds: Callable[[Any], None] | None = None
     """Adds the result to a destination in the same instruction; None where that takes two."""
 
@@ -60,6 +64,7 @@ class Home:
         "order",
         "placed",
         "placement",
+        "reduced",
         "shape",
         "tiles",
         "zero",
@@ -83,6 +88,8 @@ class Home:
         """The block that is at an address now, of those placed by hand."""
         self.zero: set[tuple[int, ...]] | None = None
         """Blocks that are full of zeros by declaration, and were not touched; None where nothing was declared."""
+        self.reduced: set[Any] | None = None
+        """Parts that only nl.loop_reduce has written; None where values came from elsewhere, too."""
         self.holes: set[tuple[int, ...]] = set()
         """Blocks in PSUM that a mask kept from being written: garbage, but only once somebody looks."""
 
@@ -94,12 +101,6 @@ class Home:
             tile.storage, tile.shape, tile.strides, tile.offset, tile.dtype, tile.dynamic
         )  # fmt: skip
         return made
-
-    def whole(self) -> Any:
-        """The tensor that shows all of it."""
-        from opentrn.nki.beta1.tensor import Tensor
-
-        return Tensor(self)
 
     @property
     def ndim(self) -> int:

@@ -35,11 +35,11 @@ __all__ = [
     "in_sbuf",
     "issue",
     "leave_out",
+    "named",
     "recorded",
     "region_of",
     "stored",
     "tile_operand",
-    "update",
     "written",
 ]
 
@@ -62,6 +62,7 @@ def issue(
     asked: Any = None,
     dst: Any = None,
     adds: Callable[[Tensor], None] | None = None,
+    reduces: bool = False,
 ) -> Tensor:
     """The result of a call: a tensor whose instruction waits for its destination, or `dst`, written now.
 
@@ -70,11 +71,13 @@ def issue(
     if dst is not None:
         state.settle()
         target = tile_operand(dst, "dst=")
+        target.home.reduced = None
         record(target, False)
         return target
     wanted = None if asked is None else name_of(asked)
-    order = Order(record, state.here(1), memories, wanted, adds)
+    order = Order(record, state.here(1), memories, wanted, reduces=reduces, adds=adds)
     home = Home(shape, wanted or dtype, _REGION[memories], order=order)
+    order.alone = lambda: record(Tensor(home), True)
     state.wait(home)
     return Tensor(home)
 
@@ -290,7 +293,7 @@ def in_sbuf(x: Tensor) -> Tensor:
 
 
 # ----------------------------------------------------------------- assignments
-def _named(frame: Any, value: Tensor) -> bool:
+def named(frame: Any, value: Tensor) -> bool:
     """True when the kernel holds `value` under a name: then it is a tile of its own, and assigning it copies."""
     return any(held is value for held in frame.f_locals.values())
 
@@ -306,6 +309,7 @@ def assign(target: Tensor, value: Any, frame: Any) -> None:
     """``target[...] = value``: a waiting instruction writes there; another tensor is copied, a number filled in."""
     if not is_tensor(value):
         state.settle()
+        target.home.reduced = None
         _filled(target, _number(value))
         return
     given = tensor_of(value)
@@ -316,13 +320,16 @@ def assign(target: Tensor, value: Any, frame: Any) -> None:
         order is not None
         and given.whole
         and state.pending(given.home)
-        and not _named(frame, value)
+        and not named(frame, value)
         and _takes(order, given, target)
     ):
         state.dropped(given.home)
+        if not order.reduces:
+            target.home.reduced = None
         state.at(order.place, lambda: order.record(target, False))
         return
     state.settle()
+    target.home.reduced = None
     copy_into(target, given)
 
 
@@ -357,24 +364,3 @@ def copy_into(target: Tensor, value: Tensor) -> None:
         nisa.tensor_copy(dst=there, src=here)
         return
     nisa.dma_copy(dst=there, src=in_sbuf(source).view_in() if here.on_chip else here)
-
-
-def update(name: str, target: Tensor, value: Any, frame: Any) -> Tensor:
-    """``target += value`` and its like: in place, in one instruction where the engine can."""
-    order = value.home.order if isinstance(value, Tensor) else None
-    if _sums(name, order, target, value) and state.pending(value.home) and not _named(frame, value):
-        state.dropped(value.home)
-        adds: Any = order and order.adds
-        state.at(order and order.place, lambda: adds(target))
-        return target
-    from opentrn.nki.beta1.language import elementwise
-
-    elementwise.into(name, target, value)
-    return target
-
-
-def _sums(name: str, order: Order | None, target: Tensor, value: Any) -> bool:
-    """True for a sum that the Tensor Engine makes in PSUM."""
-    if name != "add" or order is None or order.adds is None:
-        return False
-    return target.buffer is MemoryRegion.psum and value.shape == target.shape

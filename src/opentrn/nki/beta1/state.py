@@ -122,7 +122,7 @@ def settle() -> None:
     waiting, state.held = state.held, None
     if waiting is not None and waiting.order is not None:
         waiting.order, order = None, waiting.order
-        at(order.place, lambda: order.record(waiting.whole(), True))
+        at(order.place, order.alone)
 
 
 def dropped(home: Home) -> None:

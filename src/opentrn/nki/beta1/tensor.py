@@ -1,14 +1,14 @@
 """`Tensor`: what the older dialect's kernels hold, a window of a home given by one index expression per dimension.
 
-Indexing composes expressions (programming_model.rst, "Tensor Indexing", SDK 2.26). Only when an instruction uses the
-tensor, and its mask is known, does it become a view: an edge tile may reach beyond the tensor where the mask cuts it off.
+Indexing composes expressions (programming_model.rst, "Tensor Indexing", SDK 2.26); `arithmetic` adds the operators.
+Only when an instruction uses the tensor, and its mask is known, does it become a view: an edge tile may reach beyond the
+tensor where the mask cuts it off.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from sys import _getframe
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,9 @@ from opentrn.nki.beta1.dtypes import name_of
 from opentrn.nki.beta1.home import Home
 from opentrn.nki.beta1.index import Index, Mask, broadcast, constant, is_whole
 from opentrn.nki.beta1.region import Box, boxes
-from opentrn.nki.tensor import NkiTensor
+from opentrn.nki.beta1.window import cut, fixed, window
 from opentrn.program.site import user_site
-from opentrn.program.view import DynamicSlice, Indirection, View
+from opentrn.program.view import DynamicSlice, View
 
 __all__ = ["Tensor", "is_tensor", "tensor_of"]
 
@@ -111,15 +111,15 @@ class Tensor:
         if self.whole and box is None and not self.home.blocks:
             return self.home.tile((), product=product)
         shape = self.shape if box is None else tuple(high - low for low, high in box)
-        maps = self.maps if box is None else tuple(_cut(m, box, shape) for m in self.maps)
+        maps = self.maps if box is None else tuple(cut(m, box, shape) for m in self.maps)
         count = len(self.home.blocks)
-        block = tuple(_fixed(m) for m in maps[:count])
+        block = tuple(fixed(m) for m in maps[:count])
         tile = self.home.tile(block, product=product)
-        return _window(tile, shape, maps[count:])
+        return window(tile, shape, maps[count:])
 
     def block(self) -> tuple[int, ...]:
         """The block that it is in."""
-        return tuple(_fixed(m) for m in self.maps[: len(self.home.blocks)])
+        return tuple(fixed(m) for m in self.maps[: len(self.home.blocks)])
 
     def numpy(self) -> np.ndarray:
         """The values now, for people."""
@@ -204,7 +204,7 @@ class Tensor:
                 steps = (0,) * len(front) + wide.steps + (0,) * len(back)
                 parts.append(Index(shape, steps, wide.start, wide.dynamic))
             elif is_tensor(key):
-                parts.append(Index(shape, (0,) * len(shape), 0, (key, 1)))
+                parts.append(Index(shape, (0,) * len(shape), 0, (tensor_of(key), 1)))
             else:
                 parts.append(constant(_position(key, n, self.shape[n]), shape))
         return self._composed(shape, parts, sum(n < self.lead for n in front))
@@ -262,18 +262,6 @@ class Tensor:
             made = made._composed(shape, parts, made.lead + (made.on_chip and at < made.lead))
         return made
 
-    def astype(self, dtype: Any) -> Tensor:
-        """A copy in another dtype (nki.tensor.astype, SDK 2.26: a copy always)."""
-        from opentrn.nki.beta1.language.elementwise import copy
-
-        return copy(self, dtype=dtype)
-
-    # ------------------------------------------------------------- writing
-    def __setitem__(self, key: Any, value: Any) -> None:
-        from opentrn.nki.beta1.instruction import assign
-
-        assign(self[key], value, _getframe(1))
-
     def same_place(self, other: Tensor) -> bool:
         """True when both show the same elements in the same order."""
         if self.home is not other.home or self.shape != other.shape:
@@ -322,7 +310,7 @@ def _position(key: Any, dim: int, size: int) -> int:
 def _span(key: Any, dim: int, size: int) -> tuple[Any, int, int]:
     """(start, step, count) of an integer, a slice or a run-time slice of a dimension."""
     if isinstance(key, DynamicSlice):
-        return key.start, 1, key.size
+        return tensor_of(key.start), 1, key.size
     if not isinstance(key, slice):
         return _position(key, dim, size), 1, 1
     step = 1 if key.step is None else int(key.step)
@@ -357,144 +345,3 @@ def _substitute(each: Index, shape: tuple[int, ...], parts: list[Index]) -> Inde
             dynamic = (part.dynamic[0], part.dynamic[1] * step)
     made.steps, made.start, made.dynamic = tuple(steps), start, dynamic
     return made
-
-
-def _cut(each: Index, box: Box, shape: tuple[int, ...]) -> Index:
-    start = each.start + sum(s * low for s, (low, _) in zip(each.steps, box, strict=True))
-    dynamic = each.dynamic
-    if dynamic is not None and is_tensor(dynamic[0]) and dynamic[0].size > 1:  # one index for each row: those rows
-        rows = tensor_of(dynamic[0])
-        edges = box[len(box) - rows.ndim :]
-        dynamic = (
-            rows[tuple(slice(*e) if n > 1 else slice(0, 1) for e, n in zip(edges, rows.shape, strict=True))],
-            dynamic[1],
-        )
-    return Index(shape, each.steps, start, dynamic)
-
-
-def _fixed(each: Index) -> int:
-    if each.dynamic is not None or each.low() != each.high():
-        raise UnsupportedError(
-            "an instruction over several blocks of a tensor", site=user_site(3), got=repr(each),
-            expected="a tile: every block dimension indexed by an integer", hint="loop over the blocks",
-        )  # fmt: skip
-    return each.start
-
-
-def _window(tile: Any, shape: tuple[int, ...], maps: Sequence[Index]) -> Any:
-    """The view of `tile` that shows element ``maps[d]`` of each dimension d."""
-    strides, offset = [0] * len(shape), tile.offset
-    moving = None
-    for dim, each in enumerate(maps):
-        if each.dynamic is not None:
-            moving = (dim, each)
-        elif each.low() < 0 or each.high() >= tile.shape[dim]:
-            raise ViewError(
-                f"index outside dimension {dim}", site=user_site(3), got=f"{each.low()} to {each.high()}",
-                expected=f"within 0 to {tile.shape[dim] - 1} of shape {tile.shape}", hint="cut the edge off with mask=",
-            )  # fmt: skip
-        offset += each.start * tile.strides[dim]
-        for g, step in enumerate(each.steps):
-            strides[g] += step * tile.strides[dim]
-    if tile.buffer.on_chip:
-        shape, strides = _checked_tile(tile, shape, strides, maps)
-    dynamic = tile.dynamic if moving is None else _indirection(tile, shape, strides, *moving)
-    return NkiTensor._make(tile.storage, tuple(shape), tuple(strides), offset, tile.dtype, dynamic)
-
-
-def _checked_tile(tile: Any, shape: Any, strides: list[int], maps: Sequence[Index]) -> tuple[Any, list[int]]:
-    """A window on chip: its first dimension is the partition, and it has at least two."""
-    rows = maps[0]
-    crosses = any(s and n > 1 for s, n in zip(rows.steps[1:], shape[1:], strict=True))
-    if crosses or (shape and shape[0] > 1 and (rows.steps[0] != 1 or any(m.steps[0] for m in maps[1:]))):
-        raise ViewError(
-            "the partition dimension of a tile", site=user_site(4), got=f"steps {rows.steps} over a grid of {tuple(shape)}",
-            expected="the first dimension of the grid, one partition at a time",
-            hint="flexible indexing is for free dimensions: nc_transpose or a DMA moves data across partitions",
-        )  # fmt: skip
-    if shape and shape[0] == 1:
-        strides[0] = tile.strides[0]
-    if len(shape) < 2:
-        return (*shape, 1), [*strides, 1]
-    return shape, strides
-
-
-def _indirection(tile: Any, shape: Any, strides: list[int], dim: int, each: Index) -> Indirection:
-    """The run-time part of a window: one index for all elements, or one for each row."""
-    index, factor = each.dynamic  # type: ignore[misc]
-    view = tensor_of(index).view_in() if is_tensor(index) else index
-    step = factor * tile.strides[dim]
-    if tile.dynamic is not None:
-        raise UnsupportedError("second run-time index on one tensor", site=user_site(4))
-    source = NkiTensor._make(tile.storage, tile.shape, tile.strides, tile.offset, tile.dtype)
-    if not isinstance(view, View) or view.size == 1:
-        return Indirection("scalar", view, step, -((each.high() - tile.shape[dim]) // factor), source)
-    if view.elements != 1 or view.partitions != shape[0] or tile.buffer.on_chip:
-        raise UnsupportedError(
-            "a tile as an index", site=user_site(4), got=f"shape {view.shape} for {tuple(shape)} in {tile.buffer.value}",
-            expected=f"one index ((1, 1)), or one for each row of an HBM tensor (({shape[0]}, 1))",
-        )  # fmt: skip
-    if strides[0]:
-        raise UnsupportedError("a tile as an index, with another index over its rows", site=user_site(4))
-    return Indirection("vector", view, step, tile.shape[dim], source)
-
-
-def _operator(name: str, *, swapped: bool = False) -> Any:
-    def method(self: Tensor, other: Any) -> Any:
-        from opentrn.nki.beta1.language import elementwise
-
-        if isinstance(other, Index):
-            return _with_index(name, self, other)
-        if not is_tensor(other) and not isinstance(other, (int, float, np.generic, bool)):
-            return NotImplemented
-        return getattr(elementwise, name)(*((other, self) if swapped else (self, other)))
-
-    return method
-
-
-def _with_index(name: str, tile: Tensor, index: Index) -> Index:
-    """A run-time tile in an index expression: ``offsets[0, i] + i_f``."""
-    if index.dynamic is not None or name not in ("add",):
-        raise UnsupportedError(
-            f"{name} of a tile and an index expression", site=user_site(2), expected="tile + expression"
-        )
-    return Index(index.shape, index.steps, index.start, (tile, 1))
-
-
-def _in_place(name: str) -> Any:
-    def method(self: Tensor, other: Any) -> Any:
-        from opentrn.nki.beta1.instruction import update
-
-        return update(name, self, other, _getframe(1))
-
-    return method
-
-
-_BINARY = {
-    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power", "mod": "mod",
-    "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor", "lshift": "left_shift", "rshift": "right_shift",
-}  # fmt: skip
-_COMPARED = {
-    "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "eq": "equal", "ne": "not_equal",
-}  # fmt: skip
-_UNARY = {"neg": "negative", "abs": "abs", "invert": "invert"}
-
-
-def _unary(name: str) -> Any:
-    def method(self: Tensor) -> Any:
-        from opentrn.nki.beta1.language import elementwise
-
-        return getattr(elementwise, name)(self)
-
-    return method
-
-
-for _short, _name in _BINARY.items():
-    setattr(Tensor, f"__{_short}__", _operator(_name))
-    setattr(Tensor, f"__r{_short}__", _operator(_name, swapped=True))
-    setattr(Tensor, f"__i{_short}__", _in_place(_name))
-for _short, _name in _COMPARED.items():
-    setattr(Tensor, f"__{_short}__", _operator(_name))
-for _short, _name in _UNARY.items():
-    setattr(Tensor, f"__{_short}__", _unary(_name))
-Tensor.__hash__ = object.__hash__  # type: ignore[assignment]

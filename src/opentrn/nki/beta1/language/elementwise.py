@@ -14,8 +14,9 @@ from opentrn.errors import LaunchError
 from opentrn.isa.enums import MemoryRegion
 from opentrn.nki.beta1 import state
 from opentrn.nki.beta1.dtypes import name_of, promoted, weak
+from opentrn.nki.beta1.home import Order
 from opentrn.nki.beta1.index import broadcast
-from opentrn.nki.beta1.instruction import Call, composed, fitted, in_sbuf, region_of, tile_operand
+from opentrn.nki.beta1.instruction import Call, composed, fitted, in_sbuf, named, region_of, tile_operand
 from opentrn.nki.beta1.tensor import Tensor, is_tensor, tensor_of
 from opentrn.nki.functions import nisa
 from opentrn.nki.language import compute, simulated
@@ -23,7 +24,7 @@ from opentrn.nki.language.compose import op
 from opentrn.numerics.activations import ACTIVATIONS
 from opentrn.program.site import user_site
 
-__all__ = ["BINARY", "UNARY", "binary", "copy", "into", "unary"]
+__all__ = ["BINARY", "UNARY", "binary", "copy", "unary", "update"]
 
 _BITWISE = ("bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift")
 _FLAGS = (
@@ -148,10 +149,25 @@ def unary(name: str, x: Any, dtype: Any = None, mask: Any = None, dst: Any = Non
     return call.result(kind, mask, asked=dtype, dst=dst)
 
 
-def into(name: str, target: Tensor, value: Any) -> None:
-    """``target = target name value``, in place."""
+def update(name: str, target: Tensor, value: Any, frame: Any) -> Tensor:
+    """``target += value`` and its like: in place, in one instruction where the engine can."""
+    order = value.home.order if isinstance(value, Tensor) else None
+    target.home.reduced = None
+    if _sums(name, order, target, value) and state.pending(value.home) and not named(frame, value):
+        state.dropped(value.home)
+        adds: Any = order and order.adds
+        state.at(order and order.place, lambda: adds(target))
+        return target
     state.settle()
     binary(name, target, value, dst=target)
+    return target
+
+
+def _sums(name: str, order: Order | None, target: Tensor, value: Any) -> bool:
+    """True for a sum that the Tensor Engine makes in PSUM."""
+    if name != "add" or order is None or order.adds is None:
+        return False
+    return target.buffer is MemoryRegion.psum and value.shape == target.shape
 
 
 def _binary(name: str) -> Callable[..., Tensor]:

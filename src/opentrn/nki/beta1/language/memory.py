@@ -83,6 +83,7 @@ def ndarray(shape: Any, dtype: Any, *, buffer: Any = None, name: str = "", **_op
     """A new, unwritten tensor; one tile for each block where ``nl.par_dim`` marks an inner dimension."""
     state.settle()
     home = _home(shape, dtype, buffer, name)
+    home.reduced = set()
     if home.buffer is MemoryRegion.shared_hbm:
         return _shared(home)
     if not home.blocks:

@@ -15,6 +15,7 @@ from opentrn.nki.beta1 import state
 from opentrn.nki.beta1.dtypes import name_of
 from opentrn.nki.beta1.instruction import (
     composed,
+    copy_into,
     fitted,
     in_sbuf,
     issue,
@@ -193,7 +194,8 @@ def rms_norm(
 def loop_reduce(x: Any, op: Any, loop_indices: Any, *, dtype: Any = None, mask: Any = None, **_options: Any) -> Tensor:
     """Combine `x` with what the destination holds; that is how the compiler reduces over `loop_indices`.
 
-    "The destination tile is also the rhs input to op" (nl.loop_reduce, SDK 2.26), also where the destination is a name.
+    "The destination tile is also the rhs input to op" (nl.loop_reduce, SDK 2.26), also where the destination is a name. A
+    destination that nothing else has written starts with the first iteration of the loops, as public kernels rely on.
     """
     given = tile_operand(x, "nl.loop_reduce")
     previous = _previous(_getframe(1))
@@ -213,12 +215,27 @@ def loop_reduce(x: Any, op: Any, loop_indices: Any, *, dtype: Any = None, mask: 
                 "nl.loop_reduce without a destination", site=user_site(), got="a new tile",
                 expected="an assignment to a tile, or to a name that holds one", hint="total[...] = nl.loop_reduce(...)",
             )  # fmt: skip
+        if _starts(dst, loop_indices):
+            copy_into(dst, given)
+            return
         written(dst, boxes(mask, dst.shape), dst.shape, False, one)
 
     if previous is not None and previous.size == given.size:
         record(previous, False)
         return previous
-    return issue(given.shape, given.home.dtype, record, asked=None)
+    return issue(given.shape, given.home.dtype, record, reduces=True)
+
+
+def _starts(dst: Tensor, loop_indices: Any) -> bool:
+    """True in the first iteration over a destination that holds nothing of its own."""
+    known = dst.home.reduced
+    if known is None:
+        return False
+    part = tuple((m.start, m.steps) for m in dst.maps)
+    indices = loop_indices if isinstance(loop_indices, Sequence) else [loop_indices]
+    first = part not in known or not any(indices)
+    known.add(part)
+    return first
 
 
 def _previous(frame: Any) -> Tensor | None:
