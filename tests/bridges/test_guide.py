@@ -15,8 +15,8 @@ installing = sys.modules["opentrn.install"]  # the package shows the function un
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples" / "frameworks"
 SAYS = {
-    "add_torch.py": ("torch", ["of PyTorch's", "compiled gives the same: True"]),
-    "add_jax.py": ("jax", ["of JAX's", "a batch of two: True"]),
+    "add_torch.py": ("torch", ["gradient as PyTorch's: True", "compiled gives the same: True"]),
+    "add_jax.py": ("jax", ["gradient as JAX's: True", "a batch of two: True"]),
     "operator_torch.py": ("torch", ["gradient is 18 x: True", "test_aot_dispatch_dynamic: SUCCESS"]),
 }
 
@@ -34,8 +34,6 @@ def test_examples(name):
     done = run("-m", "opentrn", "run", EXAMPLES / name)
     assert done.returncode == 0, done.stderr
     assert [line for line in lines if line not in done.stdout] == []
-    if framework == "jax" or name == "add_torch.py":
-        assert float(done.stdout.partition("within ")[2].split()[0]) < 1e-4
 
 
 LIBRARY = """
