@@ -24,7 +24,7 @@ test: lint $(VENV)/installed-dev
 	@$(MAKE) --no-print-directory test-pure
 
 # Times against published measurements, and pages against what they show. The event loop in Python would take long for the first.
-check: $(VENV)/installed
+check: $(VENV)/installed-dev # pages show programs of torch and jax
 	@echo "== published measurements, generated pages =="
 	@if $(VENV)/bin/python -c 'import opentrn._native' 2>/dev/null; \
 	  then said=$$($(VENV)/bin/opentrn validate --check) && echo "$$said" | tail -n 1; \
@@ -46,7 +46,7 @@ test-pure: $(PURE)/installed
 bench: $(VENV)/installed-dev
 	@$(VENV)/bin/opentrn bench
 
-docs: $(VENV)/installed
+docs: $(VENV)/installed-dev
 	@$(VENV)/bin/opentrn docs
 
 clean:

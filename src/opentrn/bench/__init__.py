@@ -130,6 +130,26 @@ def _timing_rows(timing: dict[str, Any], size: int) -> list[dict[str, Any]]:
     return rows
 
 
+def _framework_rows(frameworks: dict[str, Any]) -> list[dict[str, Any]]:
+    """Microseconds of a call beside its simulation; rows without a limit are there to compare."""
+    limits = {"nki_op": 60.0, "jit": 60.0}
+    words = {
+        "nki_op": "operator of nki_op",
+        "jit": "jax.jit, by XLA's FFI",
+        "pure_callback": "jax.jit, by pure_callback",
+    }
+    rows = []
+    for framework, found in frameworks.items():
+        for way, seconds in found.items():
+            if way == "simulation":
+                continue
+            work, us = f"call from {framework}, {words.get(way, way)}: us beside simulation", seconds * 1e6
+            limit = limits.get(way)
+            free = {"work": work, "value": f"{us:.0f} us", "ratio": us, "must": "-", "met": True}
+            rows.append(free if limit is None else _row(work, f"{us:.0f} us", us, limit))
+    return rows
+
+
 def _machine() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
@@ -149,6 +169,7 @@ def main(argv: Sequence[str]) -> int:
     rows = _rows(fast, slow, given.size)
     if fast["native"]:
         rows += _timing_rows(_measure("timing", given.size), given.size)
+        rows += _framework_rows(_measure("frameworks", given.size))
     if given.json:
         print(json.dumps({"machine": _machine(), "native": fast["native"], "rows": rows}))
     else:

@@ -19,7 +19,7 @@ import numpy as np
 
 from opentrn.bridges import xla
 from opentrn.bridges.calls import Call, Plan, call_of, filled, site_of_kernel
-from opentrn.errors import GradientError, TracingError
+from opentrn.errors import DTypeError, GradientError, TracingError
 from opentrn.nki.arrays import ShapeDtype
 from opentrn.nki.kernel import Kernel
 from opentrn.numerics.dtypes import DTYPES
@@ -44,6 +44,9 @@ def call(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         plan = made.plan(_shapes(arrays))
     except TracingError as error:
         raise jax.errors.ConcretizationTypeError(tracers[0], str(error)) from None
+    except DTypeError as error:
+        error.what, error.site = f"kernel {kernel.__name__}: {error.what}", site_of_kernel(kernel)
+        raise
     given = [jax.numpy.asarray(array) for array in arrays]
     outputs = _launched(made, *given)
     fresh, stored = outputs[: len(plan.outputs)], outputs[len(plan.outputs) :]
@@ -115,7 +118,8 @@ class _Program:
             [xla.array_at(a, *layout) for a, layout in zip(arguments, self.given, strict=True)]
         ).outputs
         for address, output in zip(results, outputs, strict=False):
-            ctypes.memmove(address, np.ascontiguousarray(output).ctypes.data, output.nbytes)
+            source = np.ascontiguousarray(output).__array_interface__["data"][0]  # quicker than .ctypes
+            ctypes.memmove(address, source, output.nbytes)
 
 
 _PROGRAMS: dict[bytes, _Program] = {}

@@ -15,7 +15,7 @@ import torch
 from torch._C import _functorch  # type: ignore[attr-defined]  # not in PyTorch's stubs
 
 from opentrn.bridges.calls import Call, Plan, Run, call_named, call_of, filled, site_of_kernel
-from opentrn.errors import GradientError, OpentrnError, TensorError
+from opentrn.errors import GradientError, TensorError
 from opentrn.nki.arrays import ShapeDtype, check_tensor
 from opentrn.nki.kernel import Kernel
 from opentrn.numerics.dtypes import DTYPES
@@ -39,11 +39,17 @@ def call(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 def dispatched(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`call`, where no compiler is to see how it is done."""
     tensors = list(_tensors([args, kwargs]))
-    _check(kernel, tensors)
     through = not all(map(_plain, tensors)) or _transformed()
-    if not through and not _differentiated(tensors):
-        return kernel.report(args, kwargs).results
-    return (_through_operator if through else _with_error_at_backward)(*call_of(kernel, args, kwargs, _is_tensor))
+    try:
+        if not through and not _differentiated(tensors):
+            return kernel.report(args, kwargs).results
+        for tensor in tensors:
+            check_tensor(tensor, "meta")
+        return (_through_operator if through else _with_error_at_backward)(*call_of(kernel, args, kwargs, _is_tensor))
+    except TensorError as error:
+        if error.site is None:
+            error.what, error.site = f"kernel {kernel.__name__}: {error.what}", site_of_kernel(kernel)
+        raise
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:
@@ -58,17 +64,11 @@ def _is_tensor(value: Any) -> bool:
     return isinstance(value, torch.Tensor)
 
 
-def _check(kernel: Kernel, tensors: Sequence[torch.Tensor]) -> None:
-    for tensor in tensors:
-        try:
-            check_tensor(tensor, "meta")
-        except OpentrnError as error:
-            error.what, error.site = f"kernel {kernel.__name__}: {error.what}", site_of_kernel(kernel)
-            raise
+_PLAIN = frozenset((torch.Tensor, torch.nn.Parameter))
 
 
 def _plain(tensor: torch.Tensor) -> bool:
-    return type(tensor) in (torch.Tensor, torch.nn.Parameter) and tensor.device.type == "cpu"
+    return type(tensor) in _PLAIN and tensor.is_cpu
 
 
 def _transformed() -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from ctypes import POINTER, Structure, c_char, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_void_p
+from ctypes import POINTER, Structure, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_void_p
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,9 @@ class _Frame(Structure):
 
 
 _Function = ctypes.CFUNCTYPE(c_void_p, POINTER(_Frame))
+_WRITABLE = 0x200  # PyBUF_WRITE
+_memory_at = ctypes.pythonapi.PyMemoryView_FromMemory
+_memory_at.argtypes, _memory_at.restype = (c_void_p, ctypes.c_ssize_t, c_int), ctypes.py_object
 _kept: list[Any] = []
 """Functions that XLA knows by address; they live as long as the process."""
 
@@ -110,8 +113,7 @@ def register(name: str, handler: Handler) -> None:
 
 def array_at(address: int, shape: Sequence[int], dtype: np.dtype, nbytes: int) -> np.ndarray:
     """The array in memory at `address`; it shares that memory."""
-    memory: Any = (c_char * nbytes).from_address(address)
-    return np.frombuffer(memory, dtype).reshape(shape)
+    return np.frombuffer(_memory_at(address, nbytes, _WRITABLE), dtype).reshape(shape)
 
 
 def _describe(frame: Any) -> None:

@@ -62,7 +62,7 @@ class Kernel:
         self.__signature__ = inspect.signature(function)
         self.number = next(_numbers)
         KERNELS[self.number] = self
-        self._family = {lnc: self}
+        self._family: dict[int, Kernel] = {lnc: self}
 
     def with_both(self) -> Kernel:
         """Itself, with ``kernel[2]`` made ahead: compilers that trace it find it and need not make it."""

@@ -186,11 +186,11 @@ class _Launch:
         given = [self.argument(core, a) for a in args]
         named = {k: self.argument(core, v) for k, v in kwargs.items()}
         _name(self.function, given, named)
-        INSIDE.kernel = True
+        outer, INSIDE.kernel = INSIDE.kernel, True
         try:
             made = self.function(*given, **named)
         finally:
-            INSIDE.kernel = False
+            INSIDE.kernel = outer
         core.finish()
         return made
 
