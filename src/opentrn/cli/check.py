@@ -191,10 +191,9 @@ def _report(given: argparse.Namespace, outcome: Any) -> None:
     from opentrn.checks.formats import pieces, render, summary
 
     if given.output:
-        from opentrn.profile.files import whole
+        from opentrn.profile.files import write_whole
 
-        with whole(given.output) as part:
-            part.write_text(render(outcome, given.format), encoding="utf-8")
+        write_whole(given.output, render(outcome, given.format))
         print(f"{summary(outcome)}\nwrote {given.output}", file=sys.stderr)
     elif given.format == "text" and sys.stdout.isatty():
         _coloured(pieces(outcome))

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from opentrn import nki
+from opentrn.docs import check_rules
 from opentrn.errors import MachineError
 from opentrn.isa import pages
 from opentrn.isa.all import REGISTRY
@@ -15,6 +16,7 @@ from opentrn.isa.spec import Instruction
 from opentrn.machine.page import page as machine_page
 from opentrn.nki.kernel import run
 from opentrn.nki.launch import Report
+from opentrn.profile.files import write_whole
 
 __all__ = ["write"]
 
@@ -60,7 +62,8 @@ def _index() -> str:
 
 def _pages() -> dict[str, str]:
     made = {f"isa/{name}.md": pages.markdown(name, _cost(each)) for name, each in REGISTRY.items()}
-    return {**made, "isa/index.md": _index(), "may-differ.md": pages.may_differ(), "machine.md": machine_page()}
+    single = {"may-differ.md": pages.may_differ(), "machine.md": machine_page(), "check-rules.md": check_rules.page()}
+    return {**made, **single, "isa/index.md": _index()}
 
 
 def write(folder: Path, *, check: bool = False) -> list[str]:
@@ -76,7 +79,7 @@ def write(folder: Path, *, check: bool = False) -> list[str]:
             changed.append(path)
             if not check:
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(text)
+                write_whole(file, text)
     for file in sorted((folder / "isa").glob("*.md")):
         if f"isa/{file.name}" not in wanted:
             changed.append(f"isa/{file.name}")
