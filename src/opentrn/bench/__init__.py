@@ -150,6 +150,15 @@ def _framework_rows(frameworks: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
+def _check_rows(seconds: dict[str, float], size: int) -> list[dict[str, Any]]:
+    return [
+        _row(
+            f"{words} / the run alone, matmul {size}^3", f"{seconds[name]:.2f} s", seconds[name] / seconds["run"], limit
+        )
+        for name, words, limit in (("checks", "all checks but races", 1.3), ("races", "all checks", 1.6))
+    ]
+
+
 def _machine() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
@@ -170,6 +179,7 @@ def main(argv: Sequence[str]) -> int:
     if fast["native"]:
         rows += _timing_rows(_measure("timing", given.size), given.size)
         rows += _framework_rows(_measure("frameworks", given.size))
+        rows += _check_rows(_measure("checks", given.size), given.size)
     if given.json:
         print(json.dumps({"machine": _machine(), "native": fast["native"], "rows": rows}))
     else:

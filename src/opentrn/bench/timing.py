@@ -28,7 +28,7 @@ from opentrn.program.trace import READS, WRITES, Geometry, Trace
 from opentrn.timing import native, simulate
 from opentrn.timing.lower import classes_of, columns_of, machine_of
 
-__all__ = ["main"]
+__all__ = ["main", "median_seconds"]
 
 REPEATS = 5
 TILED = 8192
@@ -36,7 +36,7 @@ LONG = (200_000, 1_000_000, 10_000_000)
 IRREGULAR = (50_000, 200_000, 800_000)
 
 
-def _median(action: Callable[[], Any]) -> float:
+def median_seconds(action: Callable[[], Any]) -> float:
     """Median CPU seconds: the machine is shared, and everything here runs on one thread."""
     samples = []
     for _ in range(REPEATS):
@@ -56,7 +56,7 @@ def _end_to_end(kernel: Callable[..., Any]) -> dict[str, float]:
     recorded = _record(TILED, kernel)
     return {
         "instructions": len(recorded.traces[0]),
-        "whole": _median(lambda: simulate(_record(TILED, kernel).traces, recorded.chip)),
+        "whole": median_seconds(lambda: simulate(_record(TILED, kernel).traces, recorded.chip)),
     }
 
 
@@ -74,7 +74,7 @@ def _loop(program: Trace, chip: Any) -> float:
     """Seconds of dependencies, pruning and event loop."""
     classes = classes_of(program.steps, chip)
     machine, columns = machine_of(chip, classes), columns_of(program, chip, 0)
-    return _median(lambda: native.run(machine, classes, [columns]))
+    return median_seconds(lambda: native.run(machine, classes, [columns]))
 
 
 def _long_programs() -> dict[str, float]:
@@ -141,7 +141,7 @@ def _with_values(size: int) -> dict[str, float]:
         launched = kernel.report((a, b), {}, target="trn2", trace=True)
         simulate(launched.traces or [], launched.chip)
 
-    return {"values": _median(lambda: kernel.report((a, b), {}, target="trn2")), "both": _median(both)}
+    return {"values": median_seconds(lambda: kernel.report((a, b), {}, target="trn2")), "both": median_seconds(both)}
 
 
 def _trace_file() -> dict[str, float]:
@@ -152,7 +152,7 @@ def _trace_file() -> dict[str, float]:
     columns = [v.nbytes for v in vars(recorded.traces[0]).values() if isinstance(v, np.ndarray)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run.pftrace")
-        seconds = _median(lambda: write_perfetto(path, timeline))
+        seconds = median_seconds(lambda: write_perfetto(path, timeline))
         return {
             "seconds": seconds,
             "slices": n + len(timeline.dma.instruction),

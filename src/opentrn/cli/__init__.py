@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import importlib.metadata
 import os
 import sys
@@ -30,6 +31,10 @@ COMMANDS = {
     "docs": docs,
     "bench": bench,
 }
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What writing to a disk says that has no room."""
 
 
 def _version() -> str:
@@ -83,6 +88,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except OpentrnError as error:
         print(f"opentrn: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"opentrn: the output cannot be written: {error.strerror}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("opentrn: interrupted", file=sys.stderr)

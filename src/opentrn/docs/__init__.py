@@ -9,7 +9,7 @@ import numpy as np
 
 from opentrn import nki
 from opentrn.checks.page import compile_ability
-from opentrn.docs import beta1
+from opentrn.docs import beta1, check_rules
 from opentrn.errors import MachineError
 from opentrn.isa import pages
 from opentrn.isa.all import REGISTRY
@@ -17,6 +17,7 @@ from opentrn.isa.spec import Instruction
 from opentrn.machine.page import page as machine_page
 from opentrn.nki.kernel import run
 from opentrn.nki.launch import Report
+from opentrn.profile.files import write_whole
 
 __all__ = ["write"]
 
@@ -69,6 +70,7 @@ def _pages() -> dict[str, str]:
         "differs.md": pages.differs(),
         "machine.md": machine_page(),
         "beta1-names.md": beta1.page(),
+        "check-rules.md": check_rules.page(),
         "compile-ability.md": compile_ability(),
     }
 
@@ -86,7 +88,7 @@ def write(folder: Path, *, check: bool = False) -> list[str]:
             changed.append(path)
             if not check:
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(text)
+                write_whole(file, text)
     for file in sorted((folder / "isa").glob("*.md")):
         if f"isa/{file.name}" not in wanted:
             changed.append(f"isa/{file.name}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from opentrn.checks.finding import Finding, Related
 from opentrn.checks.formats import finding_text
 from opentrn.errors import KernelError
+from opentrn.profile.files import write_whole
 
 __all__ = ["EXAMPLES", "PAGE", "fixed", "page", "refresh"]
 
@@ -48,7 +49,7 @@ def refresh(folder: Path, *, check: bool = False) -> list[str]:
     if file.is_file() and file.read_text(encoding="utf-8") == text:
         return []
     if not check:
-        file.write_text(text, encoding="utf-8")
+        write_whole(file, text)
     return [PAGE]
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from opentrn.errors import KernelError
+from opentrn.profile.files import write_whole
 
 __all__ = ["commands", "refresh"]
 
@@ -35,7 +36,7 @@ def refresh(folder: Path, *, check: bool = False) -> list[str]:
         if new != old:
             changed.append(page.name)
             if not check:
-                page.write_text(new, encoding="utf-8")
+                write_whole(page, new)
     return changed
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from opentrn.errors import FileError
 
-__all__ = ["load", "save", "whole", "whole_folder", "whole_set"]
+__all__ = ["load", "save", "whole", "whole_folder", "whole_set", "write_whole"]
 
 FORM = "opentrn profile 1"
 """What the first field of a saved report says: its kind and version."""
@@ -72,6 +72,12 @@ def whole_folder(path: str | os.PathLike[str], suffix: str) -> Iterator[Path]:
             old.replace(target)
         for left in (temporary, old):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def write_whole(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file, whole or not at all. Raises FileError when it cannot be written."""
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def save(report: dict[str, Any], path: str | Path) -> None:
