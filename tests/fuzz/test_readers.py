@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.profile.small import load_multiply_add
 
 import opentrn
 from opentrn.checks.evidence import read_source
@@ -26,7 +27,6 @@ from opentrn.profile.compare import compare, side_by_side
 from opentrn.profile.files import FORM, load
 from opentrn.profile.report import profile_report
 from opentrn.profile.sweep import parse_axis
-from tests.profile.small import load_multiply_add
 
 SOURCES = Path(opentrn.__file__).parent
 QUIET = settings(deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -43,7 +43,9 @@ def damaged(text: str, seed: int) -> str:
     chance = random.Random(seed)
     for _ in range(chance.randint(1, 3)):
         a, b = sorted(chance.randint(0, len(text)) for _ in range(2))
-        text = chance.choice([text[:a] + text[b:], text[:b] + text[a:], text[:a] + chance.choice("=[]{},:'#\0é-9e") + text[a:]])
+        text = chance.choice(
+            [text[:a] + text[b:], text[:b] + text[a:], text[:a] + chance.choice("=[]{},:'#\0é-9e") + text[a:]]
+        )
     return text
 
 
@@ -148,12 +150,12 @@ def test_damaged_columns(tmp_path_factory, seed, flips):
         read_columns(path)
 
 
-KERNEL = '''import nki.language as nl
+KERNEL = """import nki.language as nl
 def kernel(x, n=4):
     for i in range(n):  # opentrn: ignore[memory.clobber] because
         y = nl.load(x[i:i + 1, :])  # opentrn: ignore[
     return f"{y}" if n else [z for z in x]
-'''
+"""
 
 
 @QUIET
@@ -185,7 +187,9 @@ EXECUTES = {"program/recorder.py"}
 def test_no_data_is_unpickled_or_executed():
     for path in SOURCES.rglob("*.py"):
         name = str(path.relative_to(SOURCES))
-        assert not re.search(r"^\s*(import|from) (pickle|marshal|shelve|dill|cloudpickle)", path.read_text(), re.M), name
+        assert not re.search(r"^\s*(import|from) (pickle|marshal|shelve|dill|cloudpickle)", path.read_text(), re.M), (
+            name
+        )
         for line, function, call in calls(path):
             if function in ("eval", "exec") and name not in EXECUTES:
                 raise AssertionError(f"{name}:{line} calls {function}")
