@@ -9,11 +9,15 @@ export OMP_NUM_THREADS := 1
 NATIVE_SOURCES := $(shell find native -type f 2>/dev/null)
 PYTHON_SOURCES := $(shell find src -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: demo test check lint test-pure bench docs clean
+.PHONY: demo test check lint test-pure bench bugs docs fuzz mutate clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
 	@$(VENV)/bin/opentrn demo
+
+# Seconds that `make fuzz` and `make mutate` may take, and where their random numbers begin.
+BUDGET ?= 600
+SEED ?= 1
 
 # The closing line of the last pytest is the last line of the output.
 test: lint $(VENV)/installed-dev
@@ -30,6 +34,7 @@ check: $(VENV)/installed-dev # pages show programs of torch and jax
 	  then said=$$($(VENV)/bin/opentrn validate --check) && echo "$$said" | tail -n 1; \
 	  else echo "opentrn validate is left out: no native core"; fi
 	@$(VENV)/bin/opentrn docs --outputs --check && echo "the pages of docs/ are up to date"
+	@$(VENV)/bin/python -m tests.bugs.matrix --check
 
 lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check .
@@ -45,6 +50,19 @@ test-pure: $(PURE)/installed
 # torch, the reference of exp and gelu, comes with the development tools
 bench: $(VENV)/installed-dev
 	@$(VENV)/bin/opentrn bench
+
+# Every seeded bug, whether it is caught, and docs/bug-catch.md.
+bugs: $(VENV)/installed
+	@$(VENV)/bin/python -m tests.bugs.matrix
+
+# Random programs: the native core against the meanings, then the native core under sanitizers.
+fuzz: $(VENV)/installed-dev
+	@$(VENV)/bin/python -m tests.fuzz --seed $(SEED) --budget $(BUDGET) --verbose
+	@$(VENV)/bin/python -m tests.fuzz.sanitize --seed $(SEED) --budget $(BUDGET)
+
+# Correct kernels made wrong: how many of the wrong ones are noticed.
+mutate: $(VENV)/installed
+	@$(VENV)/bin/python -m tests.mutation --seed $(SEED) --budget $(BUDGET)
 
 docs: $(VENV)/installed-dev
 	@$(VENV)/bin/opentrn docs

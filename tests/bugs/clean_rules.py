@@ -32,11 +32,11 @@ def result(tile):
     return out
 
 
-def product(stationary, moving, to=None):
+def product(stationary, moving):
     """stationary.T @ moving in SBUF."""
     shape = (stationary.shape[1], moving.shape[1])
     total = nl.ndarray(shape, dtype=nl.float32, buffer=nl.psum)
-    tile = sbuf(shape, nl.float32) if to is None else to
+    tile = sbuf(shape, nl.float32)
     nisa.nc_matmul(dst=total, stationary=stationary, moving=moving)
     nisa.tensor_copy(dst=tile, src=total)
     return tile
@@ -46,10 +46,10 @@ def product(stationary, moving, to=None):
 def product_by_banks(a, b):
     """1,024 columns in two banks."""
     weights, moving = nl.load(a), nl.load(b)
-    tile = sbuf((128, 1024), nl.float32)
+    out = nl.ndarray((128, 1024), dtype=nl.float32, buffer=nl.shared_hbm)
     for start in range(0, 1024, 512):
-        product(weights, moving[:, start : start + 512], tile[:, start : start + 512])
-    return result(tile)
+        nisa.dma_copy(dst=out[:, start : start + 512], src=product(weights, moving[:, start : start + 512]))
+    return out
 
 
 @nki.jit

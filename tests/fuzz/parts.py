@@ -43,7 +43,9 @@ class Tensor:
         if self.values == "special":
             chosen = random.choice(np.float32(SPECIAL), self.shape)
             with np.errstate(all="ignore"):
-                return (np.nan_to_num(chosen, posinf=99, neginf=-99) if kind.is_integer else chosen).astype(kind.carrier)
+                return (np.nan_to_num(chosen, posinf=99, neginf=-99) if kind.is_integer else chosen).astype(
+                    kind.carrier
+                )
         normal = random.standard_normal(self.shape).astype(np.float32)
         return (normal * 20).astype(np.int8).astype(kind.carrier) if kind.is_integer else normal.astype(kind.carrier)
 

@@ -23,7 +23,7 @@ def why_not() -> str:
     """Why there can be no sanitized build here; '' when there can."""
     compiler = os.environ.get("CXX", "c++")
     for tool in (compiler, "cmake"):
-        if shutil.which(tool) is None:
+        if _tool(tool) is None:
             return f"no {tool}"
     try:
         import nanobind  # noqa: F401
@@ -45,11 +45,12 @@ def build() -> Path:
     """The sanitized extension module, up to date."""
     import nanobind
 
-    generator = ["-G", "Ninja"] if shutil.which("ninja") else []
+    cmake = _tool("cmake") or "cmake"
+    generator = ["-G", "Ninja"] if _tool("ninja") else []
     options = ["-DOPENTRN_SANITIZE=ON", "-DCMAKE_BUILD_TYPE=None", "-DCMAKE_CXX_FLAGS=-O1 -g1"]
     places = [f"-Dnanobind_DIR={nanobind.cmake_dir()}", f"-DPython_EXECUTABLE={sys.executable}"]
-    _run(["cmake", *generator, "-S", str(ROOT / "native"), "-B", str(FOLDER), *options, *places])
-    _run(["cmake", "--build", str(FOLDER), "-j", "2"])
+    _run([cmake, *generator, "-S", str(ROOT / "native"), "-B", str(FOLDER), *options, *places])
+    _run([cmake, "--build", str(FOLDER), "-j", "2"])
     return next(FOLDER.glob("_native*.so"))
 
 
@@ -73,9 +74,16 @@ def fuzz(
     )
 
 
+def _tool(name: str) -> str | None:
+    """A program on the path, or beside this Python."""
+    return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+
+
 def _library(name: str) -> str:
     compiler = os.environ.get("CXX", "c++")
-    return subprocess.run([compiler, f"-print-file-name={name}"], text=True, capture_output=True, check=True).stdout.strip()
+    return subprocess.run(
+        [compiler, f"-print-file-name={name}"], text=True, capture_output=True, check=True
+    ).stdout.strip()
 
 
 def _run(command: list[str]) -> None:

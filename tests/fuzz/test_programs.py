@@ -1,12 +1,12 @@
 """Random programs over every instruction: the native core leaves what the meanings leave, and checks never raise."""
 
 import pytest
-
-from opentrn.isa.all import REGISTRY
-from opentrn.program import native
 from tests.fuzz.differential import Counts
 from tests.fuzz.programs import seeds
 from tests.fuzz.rounds import fuzz
+
+from opentrn.isa.all import REGISTRY
+from opentrn.program import native
 
 
 @pytest.mark.slow

@@ -75,7 +75,9 @@ def _report(verdicts: list[tuple[Subject, Mutant, Verdict]], given: argparse.Nam
     _print_table({**dict(sorted(table.items())), "all": total})
     for subject, mutant, verdict, judged in survivors:
         kind = "equivalent" if judged["equivalent"] == "yes" else "SURVIVES"
-        print(f"{kind}: {mutant.operator}: {subject}: {mutant.name} (line {mutant.line}) (off {verdict.off:.3g}): {judged['reason']}")
+        print(
+            f"{kind}: {mutant.operator}: {subject}: {mutant.name} (line {mutant.line}) (off {verdict.off:.3g}): {judged['reason']}"
+        )
     for subject, mutant, text in wrong:
         print(f"CHECK RAISED: {mutant.operator}: {subject}: {mutant.name} (line {mutant.line}): {text}")
     share = total["caught"] / max(1, total["mutants"] - total["equivalent"])
@@ -106,9 +108,13 @@ def _write(path: Path, survivors: list[tuple[Subject, Mutant, Verdict, dict[str,
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--budget", type=float, default=float("inf"), help="seconds after which no new mutant is judged")
+    parser.add_argument(
+        "--budget", type=float, default=float("inf"), help="seconds after which no new mutant is judged"
+    )
     parser.add_argument("--only", default="", help="part of FILE::KERNEL")
-    parser.add_argument("--list", type=Path, help="write the silent mutants that are not proven equivalent to a CSV file")
+    parser.add_argument(
+        "--list", type=Path, help="write the silent mutants that are not proven equivalent to a CSV file"
+    )
     parser.add_argument("--verbose", action="store_true", help="every mutant")
     return parser.parse_args()
 

@@ -101,7 +101,7 @@ def judge(subject: Subject, mutant: Mutant, before: Baseline, folder: Path, seed
         same = "the same instructions" if streams == before.streams else ""
         if not same and _without_engines(streams) == _without_engines(before.streams):
             same = "the same instructions on other engines"
-    return Verdict(labels, off > 1, off, same)
+    return Verdict(labels, bool(off > 1), float(off), same)
 
 
 def _off(got: list[np.ndarray], wanted: list[np.ndarray]) -> float:

@@ -192,7 +192,15 @@ def change_operator(node: ast.AST) -> Offer:
 @_operator
 def change_number(node: ast.AST) -> Offer:
     """An immediate that is one larger."""
-    if isinstance(node, ast.keyword) and node.arg in ("scale", "operand0", "operand1", "offset", "value", "bias", "imm0"):
+    if isinstance(node, ast.keyword) and node.arg in (
+        "scale",
+        "operand0",
+        "operand1",
+        "offset",
+        "value",
+        "bias",
+        "imm0",
+    ):
         value = node.value
         if isinstance(value, ast.UnaryOp):
             value = value.operand

@@ -1,9 +1,8 @@
 """Kernels for two cores (LNC2) that need their barriers and exchanges; correct as they stand."""
 
+import nki
 import nki.isa as nisa
 import nki.language as nl
-
-import nki
 
 
 @nki.jit

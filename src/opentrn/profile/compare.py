@@ -76,7 +76,9 @@ def _side(report: Mapping[str, Any]) -> _Side:
                 raise ValueError("a quantity that is no finite number")
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         got = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise FileError("a report that cannot be compared", got=got, expected="what ProfileReport.to_dict gave") from None
+        raise FileError(
+            "a report that cannot be compared", got=got, expected="what ProfileReport.to_dict gave"
+        ) from None
     return made
 
 

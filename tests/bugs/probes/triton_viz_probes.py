@@ -40,6 +40,7 @@ def nki_front_end():
 @probe("out of bounds")
 def load_past_the_end():
     """128 elements are read of a tensor of 100."""
+
     @triton.jit
     def kernel(x, out):
         i = tl.arange(0, 128)
@@ -51,6 +52,7 @@ def load_past_the_end():
 @probe("out of bounds")
 def store_past_the_end():
     """128 elements are written to a tensor of 100."""
+
     @triton.jit
     def kernel(x, out):
         i = tl.arange(0, 128)
@@ -62,6 +64,7 @@ def store_past_the_end():
 @probe("out of bounds")
 def gather_past_the_end():
     """Row numbers that are loaded from memory go beyond the tensor."""
+
     @triton.jit
     def kernel(x, rows, out):
         i = tl.arange(0, 16)
@@ -73,6 +76,7 @@ def gather_past_the_end():
 @probe("unwritten result")
 def half_a_result():
     """Half of the result is never written."""
+
     @triton.jit
     def kernel(x, out):
         i = tl.arange(0, 64)
@@ -84,6 +88,7 @@ def half_a_result():
 @probe("uninitialised read")
 def input_that_was_never_filled():
     """A tensor that torch.empty made is read."""
+
     @triton.jit
     def kernel(x, out):
         i = tl.arange(0, 128)
@@ -95,6 +100,7 @@ def input_that_was_never_filled():
 @probe("race")
 def programs_write_one_element():
     """Four programs add to one element without an atomic."""
+
     @triton.jit
     def kernel(x, out):
         i = tl.program_id(0)
@@ -106,6 +112,7 @@ def programs_write_one_element():
 @probe("instruction rule")
 def product_smaller_than_the_hardware():
     """A tl.dot of 4 x 4 tiles; GPUs need at least 16."""
+
     @triton.jit
     def kernel(x, out):
         i = tl.arange(0, 4)[:, None] * 4 + tl.arange(0, 4)[None, :]
@@ -118,6 +125,7 @@ def product_smaller_than_the_hardware():
 @probe("over capacity")
 def tile_larger_than_shared_memory():
     """A product of tiles that no shared memory holds."""
+
     @triton.jit
     def kernel(x, out):
         i = tl.arange(0, 512)[:, None] * 512 + tl.arange(0, 512)[None, :]
@@ -130,6 +138,7 @@ def tile_larger_than_shared_memory():
 @probe("values that may differ")
 def float8_beyond_its_range():
     """A cast to float8 of values beyond its range."""
+
     @triton.jit
     def kernel(x, out):
         i = tl.arange(0, 128)
@@ -141,6 +150,7 @@ def float8_beyond_its_range():
 @probe("waste")
 def computed_for_nobody():
     """A sum that nothing reads."""
+
     @triton.jit
     def kernel(x, out):
         i = tl.arange(0, 128)
@@ -161,8 +171,16 @@ def run(name):
             function()
     except SystemExit as end:
         ended = f"exit {end.code}"
+    except ModuleNotFoundError as error:
+        return {"class": kind, "result": "not run", "evidence": f"{type(error).__name__}: {error}"}
     except Exception as error:
-        return {"class": kind, "result": "yes", "evidence": f"{type(error).__name__}: {' '.join(str(error).split())[:110]}"}
+        if "Unsupported type" in str(error):
+            return {"class": kind, "result": "not run", "evidence": f"its interpreter stops: {error}"}
+        return {
+            "class": kind,
+            "result": "yes",
+            "evidence": f"{type(error).__name__}: {' '.join(str(error).split())[:110]}",
+        }
     if "Out-Of-Bounds" in said.getvalue() or "Violation" in said.getvalue():
         return {"class": kind, "result": "yes", "evidence": f"a report of an illegal memory access {ended}".strip()}
     return {"class": kind, "result": "no", "evidence": "nothing is said"}

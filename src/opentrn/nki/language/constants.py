@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,9 @@ def _read(given: Any) -> np.ndarray:
     if not isinstance(given, (str, bytes, Path)):
         return np.asarray(given)
     try:
-        return np.load(given, allow_pickle=False)  # type: ignore[arg-type]
-    except (OSError, ValueError) as why:
+        with open(given, "rb") as file:  # noqa: PTH123 - bytes are a path too
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError, MemoryError, TokenError) as why:
         raise LaunchError("nl.shared_constant file", site=user_site(2), got=f"{given!r}: {why}",
                           expected="an array in a .npy file") from None  # fmt: skip
 
