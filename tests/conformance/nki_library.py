@@ -171,6 +171,7 @@ def main() -> None:
     parser.add_argument("--adapter", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("-m", "--mark", default="", help="pytest's -m, for example fast")
+    parser.add_argument("-k", "--keyword", default="", help="pytest's -k, an expression over the names of tests")
     parser.add_argument("--target", default="trn2", choices=["trn2", "trn3"])
     parser.add_argument("--seed", type=int, default=0, help="the sweep tests draw their cases from it")
     parser.add_argument("--timed", action="store_true", help="time (and check) every kernel that a test launches, too")
@@ -188,7 +189,7 @@ def main() -> None:
         timed=given.timed,
         memory_gib=given.memory,
         timeout_s=given.timeout,
-        more=tuple(more),
+        more=(*(["-k", given.keyword] if given.keyword else []), *more),
     )
     run(options, given.files or files_of(options.checkout))
 

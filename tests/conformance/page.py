@@ -76,11 +76,13 @@ def _share(counts: Counter[str]) -> str:
 def _overview(runs: Sequence[tuple[str, Path]]) -> list[str]:
     rows = []
     for name, folder in runs:
-        record, counts = _record(folder), _counts(results_of(folder))
+        record, results = _record(folder), results_of(folder)
+        counts = _counts(results)
+        blind = sum(each["outcome"] == "passed" and not each.get("compared") for each in results)
         seconds = [sum(file[key] for file in record["files"].values()) for key in ("wall", "user", "system")]
         cpu = f"{(seconds[1] + seconds[2]) / 60:.0f} min"
         rows.append(
-            (name, record["target"], record["seed"], counts["passed"], counts["failed"], _share(counts), counts["skipped"],
+            (name, record["target"], record["seed"], counts["passed"], blind, counts["failed"], _share(counts), counts["skipped"],
              cpu, f"{seconds[0] / 60:.0f} min", record["date"])
         )  # fmt: skip
     head = (
@@ -88,6 +90,7 @@ def _overview(runs: Sequence[tuple[str, Path]]) -> list[str]:
         "target",
         "seed",
         "passed",
+        "without comparing values",
         "failed",
         "passed of those run",
         "skipped by the suite",

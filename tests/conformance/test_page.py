@@ -28,7 +28,13 @@ def folder(path: Path, results: list[dict[str, Any]], timed: list[dict[str, Any]
 
 
 def result(name: str, outcome: str = "passed", error: str = "") -> dict[str, Any]:
-    return {"nodeid": f"{FILE}::T::test[{name}]", "outcome": outcome, "error": [error] if error else []}
+    compared = ["out"] if name == "a" else []
+    return {
+        "nodeid": f"{FILE}::T::test[{name}]",
+        "outcome": outcome,
+        "error": [error] if error else [],
+        "compared": compared,
+    }
 
 
 def test_the_last_run_of_a_test_counts(tmp_path: Path) -> None:
@@ -51,7 +57,7 @@ def test_counts_shares_causes_and_times(tmp_path: Path) -> None:
     ]
     text = page.section([("fast", folder(tmp_path / "a", results, timed))])
     assert text.startswith(page.BEGIN) and text.endswith(page.END)
-    assert "| fast | trn2 | 3 | 2 | 1 | 66.67 % | 1 | 1 min | 2 min | 2026-11-25 |" in text
+    assert "| fast | trn2 | 3 | 2 | 1 | 1 | 66.67 % | 1 | 1 min | 2 min | 2026-11-25 |" in text
     assert "| `core/cumsum` | 2 / 1 / 1 |" in text
     assert "| fast | `test_cumsum.py` | 1 | test | does not fit" in text
     assert "Timed: 2 launches of kernels in 2 passing tests. Checked: 1 launches. 1 of these raised" in text

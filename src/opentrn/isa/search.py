@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,16 +58,36 @@ def positions(data: np.ndarray, values: np.ndarray, order: range) -> np.ndarray:
     `order` is the order in which the eight values look: the first takes the first occurrence.
     """
     found = np.full(values.shape, -1, np.int64)
-    for row in range(len(data)):
+    where = _candidates(data, values)
+    for row, wanted in enumerate(values.tolist()):
+        places = where(row)
         taken: dict[float, int] = {}
         for slot in order:
-            wanted = float(values[row, slot])
-            hits = np.flatnonzero(data[row] == wanted)
-            n = taken.get(wanted, 0)
-            if n < hits.size:
+            n = taken.get(wanted[slot], 0)
+            hits = places(wanted[slot])
+            if n < len(hits):
                 found[row, slot] = hits[n]
-                taken[wanted] = n + 1
+                taken[wanted[slot]] = n + 1
     return found
+
+
+def _candidates(data: np.ndarray, values: np.ndarray) -> Callable[[int], Callable[[float], Sequence[int]]]:
+    """Row -> value -> the columns of `data` that hold it.
+
+    The values are mostly the largest of their row (max8), so that few elements are in their range: those are looked up
+    in a dictionary. Where there are many, each value is compared with the whole row.
+    """
+    low, high = (edge(values, axis=1, initial=bound, where=~np.isnan(values)) for edge, bound in _EDGES)
+    rows, columns = np.nonzero((data >= low[:, None]) & (data <= high[:, None]))
+    if rows.size > 8 * values.size:
+        return lambda row: lambda value: np.flatnonzero(data[row] == value).tolist()
+    held: list[dict[float, list[int]]] = [{} for _ in range(len(data))]
+    for row, column, value in zip(rows.tolist(), columns.tolist(), data[rows, columns].tolist(), strict=True):
+        held[row].setdefault(value, []).append(column)
+    return lambda row: lambda value: held[row].get(value, ())
+
+
+_EDGES = ((np.min, np.inf), (np.max, -np.inf))
 
 
 def missing_as_ones(found: np.ndarray, dst: Any) -> np.ndarray:
