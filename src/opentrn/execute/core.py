@@ -433,7 +433,6 @@ class Core:
         """The view's values now (a copy in the carrier dtype); executes what is pending. No check for unwritten bytes."""
         if not self.mode.data:
             self._need_values("looking at a tensor")
-        self._settle()
         self.look(view)
         if view.dynamic is not None:
             return Tile(view, "value", self).array()
@@ -443,7 +442,6 @@ class Core:
         """The value of a one-element view, which must have been written."""
         if not self.mode.data:
             self._need_values("reading an element of a tensor")
-        self._settle()
         self.look(view)
         return Tile(view, "src", self).flat()[0].item()
 
