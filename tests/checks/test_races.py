@@ -10,6 +10,7 @@ from hypothesis import given, settings
 import opentrn
 from opentrn import nki
 from opentrn.checks.conflicts import races_of
+from opentrn.checks.explore import Search, explored
 from opentrn.checks.look import Choice, look
 from opentrn.checks.order import order_of
 from opentrn.cli.kernels import launches_of, module_of
@@ -213,12 +214,17 @@ STEPS = st.lists(
 
 @nki.jit
 def played(x, scripts):
-    """Plays one script per core; meetings are those of the first script."""
+    """Plays one script per core, and gives back what its tiles hold."""
+    results = nl.ndarray((2, 2, 2, 4), dtype=nl.float32, buffer=nl.shared_hbm)
     core = nl.program_id(0)
     shared = {name: nl.ndarray((8, 4), dtype=nl.float32, buffer=nl.shared_hbm) for name in "ab"}
     tiles = [nl.ndarray((2, 4), dtype=nl.float32, buffer=nl.sbuf) for _ in range(2)]
     for tile in tiles:
-        nisa.memset(dst=tile, value=0.0)
+        nisa.memset(dst=tile, value=float(core))
+    for tensor in shared.values():
+        if core == 0:
+            nisa.dma_copy(dst=tensor, src=nl.load(x))
+        nisa.core_barrier(data=tensor, cores=(0, 1))
     for what, place, rows, second in scripts[core]:
         tensor, tile = shared["ab"[second]], tiles[place % 2]
         if what == "load":
@@ -229,7 +235,10 @@ def played(x, scripts):
             nisa.sendrecv(src=tiles[0], dst=tiles[1], send_to_rank=1 - core, recv_from_rank=1 - core, pipe_id=0)
         else:
             nisa.core_barrier(data=shared[what[-1]], cores=(0, 1))
-    return x
+        nisa.tensor_scalar(dst=tiles[place % 2], data=tiles[place % 2], op0=nl.add, operand0=1.0)
+    for number, tile in enumerate(tiles):
+        nisa.dma_copy(dst=results[core, number], src=tile)
+    return results
 
 
 def interleaved(first, second):
@@ -283,7 +292,7 @@ def reaches(edges, before, after, seen):
 @settings(max_examples=60, deadline=None)
 @given(STEPS, STEPS)
 def test_races_are_the_conflicts_without_a_path(first, second):
-    evidence = evidence_of(played[2], (np.zeros((4, 4), np.float32), interleaved(first, second)), {}, watch=False)
+    evidence = evidence_of(played[2], (np.zeros((8, 4), np.float32), interleaved(first, second)), {}, watch=False)
     assert all(not isinstance(f, KernelError) for f in evidence.failures)
     order = order_of(evidence.traces, load_chip("trn2"))
     edges, wanted = happens_before(order), set()
@@ -304,3 +313,62 @@ def test_races_are_the_conflicts_without_a_path(first, second):
 
 def what(trace, row):
     return trace.steps[trace.step[row]].instruction.name
+
+
+# -------------------------------------------------------------------- other orders
+EXPLORED = [name for name, label in RACES.EXPECTS.items() if label == "races.cores"]
+
+
+@pytest.mark.parametrize("name", EXPLORED)
+def test_exploration_shows_the_pair_that_changes_the_values(name):
+    (launch,) = launches_of(RACES, name, None, None)
+    again = [
+        opentrn.check(launch.kernel, only=["races"], explore=3)(*launch.inputs.args, **launch.inputs.kwargs)
+        for _ in range(2)
+    ]
+    assert again[0] == again[1]
+    (values,) = (f for f in again[0] if f.rule == "values")
+    pairs = {frozenset((f.line, f.related[0].line)) for f in again[0] if f.rule == "cores"}
+    assert frozenset((values.line, values.related[0].line)) in pairs
+    assert "before nisa.dma_copy on core" in values.message and "output 0 differs in" in values.message
+
+
+@pytest.mark.parametrize("name", [n for n, text in CLEAN.CHECK_INPUTS.items() if "lnc=2" in text])
+def test_no_other_order_changes_a_correct_kernel(name):
+    (launch,) = launches_of(CLEAN, name, None, None)
+    assert opentrn.check(launch.kernel, only=["races"], explore=5)(*launch.inputs.args, **launch.inputs.kwargs) == []
+
+
+def test_cores_that_store_the_same_values_give_the_same_values_in_every_order():
+    assert check(both_alike[2], X, explore=4) == ["races.both"]
+
+
+def test_exploration_follows_values_that_steer_the_kernel():
+    @nki.jit
+    def steered(x, count):
+        core = nl.program_id(0)
+        out = nl.ndarray((2, 128, 128), dtype=x.dtype, buffer=nl.shared_hbm)
+        flag = nl.ndarray((1, 1), dtype=nl.int32, buffer=nl.shared_hbm)
+        tile, turns = nl.load(x[0:128, :]), nisa.register_alloc(nl.load(count))
+        if core == 0:
+            nisa.dma_copy(dst=flag, src=nl.load(count))
+        nisa.core_barrier(data=out, cores=(0, 1))
+        nisa.register_load(turns, flag)
+        nl.fori_loop(0, turns, lambda i: nisa.tensor_scalar(dst=tile, data=tile, op0=nl.add, operand0=1.0) and None)
+        nisa.dma_copy(dst=out[core], src=tile)
+        return out
+
+    labels = check(steered[2], X, np.full((1, 1), 3, np.int32), explore=4)
+    assert labels in ([], ["races.values"])  # the register's own read of HBM is no recorded access
+
+
+@settings(max_examples=25, deadline=None)
+@given(STEPS, STEPS)
+def test_values_differ_only_where_there_is_a_race(first, second):
+    given = np.arange(32, dtype=np.float32).reshape(8, 4), interleaved(first, second)
+    evidence = evidence_of(played[2], given, {}, watch=False)
+    order = order_of(evidence.traces, load_chip("trn2"))
+    wanted = bool(list(races_of(order)))
+    found = list(explored(Search(order, evidence.reschedule), 4))
+    assert wanted or not found
+    assert all(one.first[0] != one.second[0] and one.decisions for one in found)

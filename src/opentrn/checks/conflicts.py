@@ -24,7 +24,8 @@ class Race:
     """Two accesses that nothing orders: (core, row) of each in the order of the run, and the bytes that both touch.
 
     `verbs` say what each does (reads, writes). `allocation` is the tensor's number on the first core. `twin`: both cores do
-    the same at the same line, or the reader has written the bytes itself as the other core does.
+    the same at the same line, or the reader has written the bytes itself as the other core does. `maybe`: both write at the
+    same line what may be the same, for all that the program tells.
     """
 
     at: tuple[tuple[int, int], tuple[int, int]]
@@ -32,6 +33,7 @@ class Race:
     allocation: int
     bytes: tuple[int, int]
     twin: bool
+    maybe: bool
 
 
 def races_of(order: Order) -> Iterator[Race]:
@@ -42,7 +44,10 @@ def races_of(order: Order) -> Iterator[Race]:
 
 
 class _Tensor:
-    """One memory that both cores see, gone through in the order of the run."""
+    """One memory that both cores see, gone through in the order of the run.
+
+    An access at a run-time address is left out: where it falls is not in the program, and a guess would be a false alarm.
+    """
 
     def __init__(self, order: Order, name: object) -> None:
         self.order = order
@@ -52,7 +57,8 @@ class _Tensor:
         one = self.order.cores[core]
         chosen = np.array([one.trace.shared.get(n) == name for n in range(len(one.trace.allocations))], bool)
         barriers = [n for n, step in enumerate(one.trace.steps) if step.instruction.name == "core_barrier"]
-        return accesses_of(one.columns, chosen, ~np.isin(one.trace.step, barriers))
+        found = accesses_of(one.columns, chosen, ~np.isin(one.trace.step, barriers))
+        return found.only(one.columns["geometry_whole"][one.columns["region_geometry"][found.region]] == 0)
 
     def races(self) -> Iterator[Race]:
         writes = [a.only((a.access & WRITES) != 0) for a in self.access]
@@ -107,11 +113,14 @@ class _Tensor:
         first = regions.region[np.searchsorted(regions.row, old)]
         allocation = int(self.order.cores[1 - core].columns["region_allocation"][first])
         twin = self._twin(core, row, access, old, wrote, own[:, at])
-        return Race(((1 - core, old), (core, row)), verbs, allocation, pieces.bytes_of(at), twin)
+        one, two = (self.order.cores[c].trace for c in (core, 1 - core))
+        line = one.places[one.place[row]] == two.places[two.place[old]]
+        maybe = line and bool(wrote and access & WRITES)
+        return Race(((1 - core, old), (core, row)), verbs, allocation, pieces.bytes_of(at), twin, maybe)
 
     def _twin(self, core: int, row: int, access: int, old: int, wrote: int, own: np.ndarray) -> bool:
         if access & WRITES and wrote:
-            return self._alike
+            return self._alike or self._same(core, row, old)
         if wrote:  # now reads, and has written the bytes itself
             return all(mine >= 0 and self._same(core, mine, old) for mine in np.unique(own[core]).tolist())
         # old read what its core had written itself

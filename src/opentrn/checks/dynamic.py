@@ -41,8 +41,9 @@ def diverging(traces: Sequence[Trace]) -> Iterator[tuple[Site | None, str]]:
         return
     for mine, theirs in zip_longest(*(_dynamic(trace) for trace in traces)):
         if mine is None or theirs is None:
-            core, loop = (0, mine) if theirs is None else (1, theirs)
-            yield site_of(loop.place), f"core {core} runs an nl.{loop.kind} that core {1 - core} does not run"
+            for core, loop in enumerate((mine, theirs)):
+                if loop is not None:
+                    yield site_of(loop.place), f"core {core} runs an nl.{loop.kind} that core {1 - core} does not run"
             return
         if mine.place != theirs.place:
             yield (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -20,7 +21,7 @@ from opentrn.program.trace import WRITES
 from opentrn.timing.oracle import Region, region_of
 from opentrn.timing.timeline import ENGINES
 
-__all__ = ["Difference", "explored"]
+__all__ = ["Difference", "Search", "explored"]
 
 Outputs = Sequence[np.ndarray] | None
 Run = Callable[[Schedule], Outputs]
@@ -41,9 +42,8 @@ class Difference:
     decisions: tuple[Decision, ...]
 
 
-def explored(order: Order, run: Run, count: int, seed: int = 0) -> Iterator[Difference]:
+def explored(search: Search, count: int, seed: int = 0) -> Iterator[Difference]:
     """The difference that `count` other orders show, in its shortest form; nothing where all give the same values."""
-    search = _Search(order, run)
     choices = sorted(search.choices())
     if not choices:
         return
@@ -55,14 +55,17 @@ def explored(order: Order, run: Run, count: int, seed: int = 0) -> Iterator[Diff
 
 
 def _drawn(choices: list[Decision], number: int, seed: int) -> list[Decision]:
-    """Every DMA late, then every core as far as it comes, then some of both."""
-    if number < 2:
-        return [one for one in choices if one[0] == ("late", "stay")[number]]
+    """The DMAs of one core late, or of the other; every core as far as it comes; then some of both."""
+    if number < 3:
+        chosen = (("late", 0), ("late", 1), ("stay", None))[number]
+        return [one for one in choices if one[0] == chosen[0] and chosen[1] in (None, one[1][0])]
     random = Random(f"{seed} {number}")
     return [one for one in choices if random.random() < 0.5]
 
 
-class _Search:
+class Search:
+    """Runs in other orders, and what they change."""
+
     def __init__(self, order: Order, run: Run) -> None:
         self.order, self.run = order, run
         self.slots = [core.slot for core in order.cores]
@@ -70,7 +73,10 @@ class _Search:
         for number, core in enumerate(order.cores):
             for producer, consumer in core.trace.edges.tolist():
                 self.waits[number, consumer] = (*self.waits.get((number, consumer), ()), producer)
-        self.usual, self.usual_log = self._execute([])
+
+    @cached_property
+    def _usual(self) -> tuple[Outputs, list[At]]:
+        return self._execute([])
 
     def choices(self) -> Iterator[Decision]:
         """What may be done otherwise: rows that touch memory of both cores."""
@@ -90,8 +96,15 @@ class _Search:
         schedule = Schedule(late, stay, self.slots, self.waits)
         return self.run(schedule), schedule.log
 
+    def indifferent(self, first: At, second: At) -> bool:
+        """The two accesses change places where the DMAs of the first one's core end late, and no value changes."""
+        outputs, log = self._execute([one for one in self.choices() if one[0] == "late" and one[1][0] == first[0]])
+        place = {at: n for n, at in enumerate(log)}
+        swapped = first in place and second in place and place[second] < place[first]
+        return swapped and _apart(self._usual[0], outputs) is None
+
     def differs(self, decisions: Sequence[Decision]) -> bool:
-        return _apart(self.usual, self._execute(decisions)[0]) is not None
+        return _apart(self._usual[0], self._execute(decisions)[0]) is not None
 
     def shortest(self, decisions: list[Decision]) -> list[Decision]:
         """Delta debugging: leave out halves, quarters, and at last single decisions, while the values still differ."""
@@ -109,11 +122,11 @@ class _Search:
     def difference(self, decisions: list[Decision]) -> Difference:
         outputs, log = self._execute(decisions)
         first, second = self._swapped(log)
-        return Difference(first, second, str(_apart(self.usual, outputs)), tuple(decisions))
+        return Difference(first, second, str(_apart(self._usual[0], outputs)), tuple(decisions))
 
     def _swapped(self, log: list[At]) -> tuple[At, At]:
         """The first two accesses of different cores to the same bytes, one of them a write, that changed places."""
-        place = {at: n for n, at in enumerate(self.usual_log)}
+        place = {at: n for n, at in enumerate(self._usual[1])}
         mine, theirs = ([at for at in log if at[0] == core and at in place] for core in (0, 1))
         now = {at: n for n, at in enumerate(log)}
         for second in sorted(mine + theirs, key=now.__getitem__):
@@ -124,7 +137,9 @@ class _Search:
 
     def _conflict(self, one: At, two: At) -> bool:
         return any(
-            a == b and (x | y) & WRITES and r.shares(s) for a, x, r in self._shared(one) for b, y, s in self._shared(two)
+            a == b and (x | y) & WRITES and r.shares(s)
+            for a, x, r in self._shared(one)
+            for b, y, s in self._shared(two)
         )
 
     def _shared(self, at: At) -> Iterator[tuple[Any, int, Region]]:
@@ -145,7 +160,9 @@ def _shared_rows(trace: Any) -> list[int]:
     """Rows that touch memory of both cores; barriers do not."""
     known = np.zeros(len(trace.allocations), bool)
     known[list(trace.shared)] = True
-    touched = np.repeat(np.arange(len(trace)), np.diff(trace.first_operand))[known[trace.region_allocation[trace.region]]]
+    touched = np.repeat(np.arange(len(trace)), np.diff(trace.first_operand))[
+        known[trace.region_allocation[trace.region]]
+    ]
     meets = [n for n, step in enumerate(trace.steps) if step.instruction.name == "core_barrier"]
     rows = np.unique(touched)
     return rows[~np.isin(trace.step[rows], meets)].tolist()

@@ -64,8 +64,7 @@ def check(
 
     def checked(*args: Any, **kwargs: Any) -> list[Finding]:
         watch = choice.wants("hardware")
-        evidence = evidence_of(made, args, kwargs, target, how, watch=watch, rerun=rerun, limit=limit)
-        evidence.explore = explore
+        evidence = evidence_of(made, args, kwargs, target, how, watch=watch, rerun=rerun, limit=limit, explore=explore)
         return _findings(evidence, choice)
 
     return checked
@@ -90,6 +89,7 @@ def evidence_of(
     watch: bool = True,
     rerun: bool = False,
     limit: int = LIMIT,
+    explore: int = 0,
 ) -> Evidence:
     """What a run of `kernel` on copies of its arguments shows, faults and failures included; see `Evidence`."""
 
@@ -130,6 +130,7 @@ def evidence_of(
         _outputs(report),
         otherwise,
         rerun,
+        explore=explore,
         reschedule=reschedule,
     )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from opentrn.checks.carried import carried
 from opentrn.checks.check import Check
 from opentrn.checks.conflicts import Race, missing, named, races_of
 from opentrn.checks.evidence import Evidence
-from opentrn.checks.explore import Difference, explored
+from opentrn.checks.explore import Difference, Search, explored
 from opentrn.checks.finding import Finding, related
 from opentrn.checks.order import Order, order_of
 from opentrn.checks.overlaps import overlaps
@@ -54,10 +55,12 @@ def _(evidence: Evidence) -> Iterator[Finding]:
             )  # fmt: skip
     if len(evidence.traces) == 2 and all(len(trace) for trace in evidence.traces):
         order = order_of(evidence.traces, evidence.chip)
+        search = Search(order, evidence.reschedule) if evidence.reschedule is not None else None
         for race in races_of(order):
-            yield _finding(evidence, order, race)
-        if evidence.explore and evidence.reschedule is not None:
-            for difference in explored(order, evidence.reschedule, evidence.explore):
+            twin = race.twin or (race.maybe and search is not None and search.indifferent(*race.at))
+            yield _finding(evidence, order, replace(race, twin=twin))
+        if evidence.explore and search is not None:
+            for difference in explored(search, evidence.explore):
                 yield _values(evidence, order, difference)
 
 
