@@ -46,7 +46,7 @@ test-pure: $(PURE)/installed
 bench: $(VENV)/installed-dev
 	@$(VENV)/bin/opentrn bench
 
-docs: $(VENV)/installed-dev
+docs: $(VENV)/installed
 	@$(VENV)/bin/opentrn docs
 
 clean:
