@@ -110,8 +110,9 @@ def test_both_values_and_the_first_call_that_is_off(pair):
 def test_references_in_place_of_simulation(pair):
     a, b = pair
     with opentrn.session(values="reference", references={add: lambda x, y: (x + y).astype(np.float64)}) as s:
-        got = add(a, b)
+        got, other = add(a, b), add(b, b)
     assert got.dtype == np.float32 and np.array_equal(got, a + b) and s.latency_us > 0
+    assert np.array_equal(other, b + b) and s.calls == 2
     wrong = opentrn.session(values="reference", references={add: lambda x, y: x[:3]})
     with pytest.raises(LaunchError, match="reference of kernel add"), wrong:
         add(a, b)

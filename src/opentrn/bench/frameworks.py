@@ -60,7 +60,7 @@ def _torch() -> dict[str, float]:
     def add(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return _add(a, b)
 
-    add.__annotations__.update(dict.fromkeys(("a", "b", "return"), torch.Tensor))  # they are texts here, and torch is local
+    add.__annotations__.update(dict.fromkeys(("a", "b", "return"), torch.Tensor))  # texts here: torch is local
     operator = nki_op("opentrn_bench::add", add)
     x, y = _inputs()
     a, b = torch.from_numpy(x), torch.from_numpy(y)

@@ -7,7 +7,6 @@ the kernel stores into are results of the call too, in the same memory where JAX
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -118,8 +117,7 @@ class _Program:
             [xla.array_at(a, *layout) for a, layout in zip(arguments, self.given, strict=True)]
         ).outputs
         for address, output in zip(results, outputs, strict=False):
-            source = np.ascontiguousarray(output).__array_interface__["data"][0]  # quicker than .ctypes
-            ctypes.memmove(address, source, output.nbytes)
+            xla.array_at(address, output.shape, output.dtype, output.nbytes)[...] = output
 
 
 _PROGRAMS: dict[bytes, _Program] = {}

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from opentrn.bridges.calls import call_of
+from opentrn.bridges.calls import call_of, filled
 from opentrn.bridges.compare import conform, deviation
 from opentrn.checks.finding import Finding
 from opentrn.errors import LaunchError
 from opentrn.machine.chip import load_chip
 from opentrn.nki import settings
-from opentrn.nki.arrays import ShapeDtype, kind_of, stand_in
+from opentrn.nki.arrays import ShapeDtype, kind_of
 from opentrn.nki.check import check
 from opentrn.nki.inputs import fresh
 from opentrn.nki.kernel import Kernel
@@ -189,6 +189,8 @@ def _by_reference(
     """The report of a launch without data, with the results of `reference`."""
     report = launch(kernel, args, kwargs, {**options, "data": False}) if first is None else first.report.launch
     made, arrays = call_of(kernel, args, kwargs, lambda value: kind_of(value) is not None)
-    plan = made.plan([stand_in(array) or ShapeDtype((), "") for array in arrays])
-    results = conform(reference(*args, **kwargs), report.results, kernel.__name__)
+    shapes = [ShapeDtype(array.shape, array.dtype) for array in arrays]
+    plan = made.plan(shapes)
+    like = filled(plan.result, shapes, plan.outputs)
+    results = conform(reference(*args, **kwargs), like, kernel.__name__)
     return replace(report, results=results, stored=[arrays[n] for n in plan.written])
