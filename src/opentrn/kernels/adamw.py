@@ -25,28 +25,27 @@ def adamw(
     ``step`` counts from 1. ``p -= rate * (m / (1 - beta1**step) / (sqrt(v / (1 - beta2**step)) + eps) + decay * p)``, with
     ``m = beta1 * m + (1 - beta1) * g`` and ``v = beta2 * v + (1 - beta2) * g**2``.
     """
-    results = [shared(parameter.shape, tensor.dtype) for tensor in (parameter, first, second)]
-    given = [_flat(tensor) for tensor in (parameter, gradient, first, second)]
-    places = [_flat(tensor) for tensor in results]
-    for part in _tiles(given[0].shape[0]):
-        p, g, m, v = (load(part(tensor), nl.float32) for tensor in given)
+    new_p, new_m, new_v = shared(parameter.shape, nl.float32), shared(first.shape, nl.float32), shared(second.shape, nl.float32)
+    for part in _parts(_flat(parameter).shape[0]):
+        p, g, m, v = _part(parameter, part), _part(gradient, part), _part(first, part), _part(second, part)
+        p, g, m, v = load(p, nl.float32), load(g, nl.float32), load(m, nl.float32), load(v, nl.float32)
         _moment(m, g, beta1)
         square = sbuf(g.shape, nl.float32)
         nisa.activation(dst=square, op=nl.square, data=g)
         _moment(v, square, beta2)
         root, change = sbuf(g.shape, nl.float32), sbuf(g.shape, nl.float32)
         nisa.activation(dst=root, op=nl.sqrt, data=v, scale=1.0 / (1.0 - beta2**step))
-        nisa.tensor_scalar(dst=root, data=root, op0=nl.add, operand0=eps)
-        nisa.reciprocal(dst=root, data=root)
+        nisa.tensor_scalar(dst=root, data=root, op0=nl.add, operand0=eps, op1=nl.power, operand1=-1.0)
         nisa.scalar_tensor_tensor(
             dst=change, data=m, op0=nl.multiply, operand0=-rate / (1.0 - beta1**step), op1=nl.multiply, operand1=root
         )
         nisa.scalar_tensor_tensor(
             dst=p, data=p, op0=nl.multiply, operand0=1.0 - rate * decay, op1=nl.add, operand1=change
         )
-        for place, tile in zip(places, (p, m, v), strict=True):
-            store(part(place), tile)
-    return results[0], results[1], results[2]
+        store(_part(new_p, part), p)
+        store(_part(new_m, part), m)
+        store(_part(new_v, part), v)
+    return new_p, new_m, new_v
 
 
 def _moment(kept: Any, new: Any, beta: float) -> None:
@@ -63,16 +62,17 @@ def _flat(tensor: Any) -> Any:
     return tensor.reshape((size,))
 
 
-def _tiles(size: int) -> list[Any]:
-    """Functions from a flat tensor to its parts as (partitions, elements): as many partitions as divide what is left."""
+def _parts(size: int) -> list[tuple[int, int, int]]:
+    """(start, partitions, elements per partition) of the tiles of a flat tensor: wide ones first, then what is left."""
     parts, start = [], 0
     while start < size:
         rows = min(ROWS, size - start)
         width = min(WIDTH, (size - start) // rows)
-        parts.append(_part(start, rows, width))
+        parts.append((start, rows, width))
         start += rows * width
     return parts
 
 
-def _part(start: int, rows: int, width: int) -> Any:
-    return lambda tensor: tensor[start : start + rows * width].reshape((rows, width))
+def _part(tensor: Any, part: tuple[int, int, int]) -> Any:
+    start, rows, width = part
+    return _flat(tensor)[start : start + rows * width].reshape((rows, width))

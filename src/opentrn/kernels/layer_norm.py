@@ -6,7 +6,7 @@ from typing import Any
 
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
-from opentrn.kernels.tiles import COLUMNS, ROWS, RowSums, column, load, load_row, row_sum, sbuf, shared, size_of, spans, store
+from opentrn.kernels.tiles import ROWS, RowSums, column, load, load_row, row_sum, sbuf, shared, size_of, spans, store
 from opentrn.nki import jit
 
 __all__ = ["layer_norm", "layer_norm_backward"]
@@ -16,11 +16,12 @@ __all__ = ["layer_norm", "layer_norm_backward"]
 def layer_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
     """``(x - mean) / sqrt(var + eps) * weight + bias``: x (T, H), weight and bias (H,) -> (T, H) in the dtype of x.
 
-    Mean and variance are taken in float32 by bn_stats, 512 elements at a time.
+    Mean and variance are taken in float32 on ScalarE, one pass each, which leaves VectorE to the elements.
     """
     tokens = x.shape[0]
     out = shared(x.shape, x.dtype)
-    scale, shift = (load_row(vector, min(ROWS, tokens), nl.bfloat16) for vector in (weight, bias))
+    height = min(ROWS, tokens)
+    scale, shift = load_row(weight, height, nl.bfloat16), load_row(bias, height, nl.bfloat16)
     for rows in spans(tokens, ROWS):
         height = size_of(rows)
         normed, _ = normalised(load(x[rows, :]), eps)
@@ -34,16 +35,11 @@ def layer_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
 def normalised(tile: Any, eps: float) -> tuple[Any, Any]:
     """(tile - mean) / sqrt(var + eps) in bfloat16, and 1 / sqrt(var + eps), (P, 1) float32."""
     height, width = tile.shape
-    chunks = list(spans(width, COLUMNS))
-    stats = sbuf((height, len(chunks), 6), nl.float32)
-    for n, chunk in enumerate(chunks):
-        nisa.bn_stats(dst=stats[:, n, :], data=tile[:, chunk])
-    moments, inverse, normed = sbuf((height, 2), nl.float32), sbuf((height, 1), nl.float32), sbuf(tile.shape, nl.bfloat16)
-    nisa.bn_aggr(dst=moments, data=stats.reshape((height, len(chunks) * 6)))
-    nisa.activation(dst=inverse, op=nl.rsqrt, data=moments[:, 1:2], bias=column(height, eps))
-    nisa.tensor_scalar(
-        dst=normed, data=tile, op0=nl.subtract, operand0=moments[:, 0:1], op1=nl.multiply, operand1=inverse
-    )
+    inverse, normed = sbuf((height, 1), nl.float32), sbuf(tile.shape, nl.bfloat16)
+    mean = row_sum(tile, scale=-1.0 / width)
+    squares = row_sum(tile, nl.square, bias=mean)
+    nisa.activation(dst=inverse, op=nl.rsqrt, data=squares, scale=1.0 / width, bias=column(height, eps))
+    nisa.tensor_scalar(dst=normed, data=tile, op0=nl.add, operand0=mean, op1=nl.multiply, operand1=inverse)
     return normed, inverse
 
 
@@ -61,7 +57,8 @@ def layer_norm_backward(dy: Any, x: Any, weight: Any, eps: float = 1e-5) -> tupl
     for rows in spans(tokens, ROWS):
         given = load(dy[rows, :], nl.bfloat16)
         normed, inverse = normalised(load(x[rows, :]), eps)
-        gained, product, weighed, result = (sbuf(normed.shape, nl.bfloat16) for _ in range(4))
+        gained, product = sbuf(normed.shape, nl.bfloat16), sbuf(normed.shape, nl.bfloat16)
+        weighed, result = sbuf(normed.shape, nl.bfloat16), sbuf(normed.shape, nl.bfloat16)
         nisa.tensor_tensor(dst=gained, data1=given, data2=scale[0 : size_of(rows), :], op=nl.multiply)
         nisa.tensor_tensor(dst=product, data1=gained, data2=normed, op=nl.multiply)
         slope, mean = row_sum(product, scale=-1.0 / width), row_sum(gained, scale=-1.0 / width)

@@ -21,7 +21,7 @@ TRANSPOSES = 4
 
 
 @dataclass
-class Operand:
+class Operand(nl.NKIObject):
     """A matrix in HBM whose contraction is its first dimension (`by_depth`) or its last.
 
     TensorE sums over partitions: a matrix that has the contraction last is transposed on its way, on TensorE itself.
@@ -51,7 +51,7 @@ class Operand:
             for tile, k in zip(tiles, spans(self.depth, ROWS), strict=True):
                 turned = psum((size_of(k), size_of(rows)), wide.dtype)
                 nisa.nc_transpose(dst=turned, data=wide[:, k])
-                nisa.tensor_copy(dst=tile[:, rows], src=turned, engine=nisa.vector_engine)
+                nisa.tensor_copy(dst=tile[:, rows], src=turned, engine=nisa.engine.vector)
         return tiles
 
 
@@ -66,13 +66,13 @@ def _block_size(depth: int, nbytes: int, step: int, most: int) -> int:
     return min(most, columns // step * step or max(ROWS, columns // ROWS * ROWS))
 
 
-Finish = Callable[[Any, Any, slice], None]
-"""(dst in SBUF, sum in PSUM, columns of the result) -> writes dst."""
+Finish = Callable[[Any, Any, slice, slice], None]
+"""(dst in SBUF, sum in PSUM, rows and columns of the result) -> writes dst."""
 
 
-def copy(dst: Any, total: Any, columns: slice) -> None:
+def copy(dst: Any, total: Any, rows: slice, columns: slice) -> None:
     """The sum as it is."""
-    nisa.tensor_copy(dst=dst, src=total, engine=nisa.vector_engine)
+    nisa.tensor_copy(dst=dst, src=total, engine=nisa.engine.vector)
 
 
 def multiply(
@@ -101,6 +101,7 @@ def _multiply_block(out: Any, left: Any, right: Any, finish: Finish, start: Call
     (stationary, m), (moving, n) = left, right
     for rows in spans(size_of(m), ROWS):
         held = sbuf((size_of(rows), size_of(n)), out.dtype)
+        height = slice(m.start + rows.start, m.start + rows.stop)
         for columns in spans(size_of(n), COLUMNS):
             total = psum((size_of(rows), size_of(columns)))
             place = slice(n.start + columns.start, n.start + columns.stop)
@@ -110,8 +111,8 @@ def _multiply_block(out: Any, left: Any, right: Any, finish: Finish, start: Call
                 nisa.nc_matmul(
                     dst=total, stationary=a[:, rows], moving=b[:, columns], accumulate=k > 0 or start is not None
                 )
-            finish(held[:, columns], total, place)
-        store(out[m.start + rows.start : m.start + rows.stop, n], held)
+            finish(held[:, columns], total, height, place)
+        store(out[height, n], held)
 
 
 @jit
@@ -146,7 +147,7 @@ def _activate(activation: Any) -> Finish:
     if activation is None:
         return copy
 
-    def apply(dst: Any, total: Any, columns: slice) -> None:
+    def apply(dst: Any, total: Any, rows: slice, columns: slice) -> None:
         nisa.activation(dst=dst, op=activation, data=total)
 
     return apply

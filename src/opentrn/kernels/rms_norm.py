@@ -59,7 +59,8 @@ def rms_norm_backward(dy: Any, x: Any, weight: Any, eps: float = 1e-6) -> tuple[
     for rows in spans(tokens, ROWS):
         tile, given = load(x[rows, :], nl.bfloat16), load(dy[rows, :], nl.bfloat16)
         inverse = inverse_rms(tile, eps)
-        normed, gained, product, result = (sbuf(tile.shape, nl.bfloat16) for _ in range(4))
+        normed, gained = sbuf(tile.shape, nl.bfloat16), sbuf(tile.shape, nl.bfloat16)
+        product, result = sbuf(tile.shape, nl.bfloat16), sbuf(tile.shape, nl.bfloat16)
         nisa.tensor_scalar(dst=normed, data=tile, op0=nl.multiply, operand0=inverse)
         nisa.tensor_tensor(dst=gained, data1=given, data2=scale[0 : size_of(rows), :], op=nl.multiply)
         nisa.tensor_tensor(dst=product, data1=gained, data2=normed, op=nl.multiply)

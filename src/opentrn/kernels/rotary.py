@@ -23,8 +23,8 @@ def rotary(x: Any, cosine: Any, sine: Any, backwards: bool = False) -> Any:
     out = shared(x.shape, x.dtype)
     for rows in spans(tokens, ROWS):
         tile = load(x[rows, :, :])
-        cos, sin = (load(source[rows, :], x.dtype) for source in (cosine, sine))
-        wide = [angle.expand_dim(0).broadcast(1, heads) for angle in (cos, sin)]
+        cos, sin = load(cosine[rows, :], x.dtype), load(sine[rows, :], x.dtype)
+        wide = cos.expand_dim(1).broadcast(1, heads), sin.expand_dim(1).broadcast(1, heads)
         first, second = tile[:, :, 0:half], tile[:, :, half:width]
         result = sbuf(tile.shape, x.dtype)
         signs = (nl.add, nl.subtract) if backwards else (nl.subtract, nl.add)
@@ -34,7 +34,7 @@ def rotary(x: Any, cosine: Any, sine: Any, backwards: bool = False) -> Any:
     return out
 
 
-def _turn(dst: Any, kept: Any, other: Any, angles: list[Any], sign: Any) -> None:
+def _turn(dst: Any, kept: Any, other: Any, angles: tuple[Any, Any], sign: Any) -> None:
     """``kept * cos`` with ``other * sin`` added or subtracted."""
     aside = sbuf(kept.shape, dst.dtype)
     nisa.tensor_tensor(dst=dst, data1=kept, data2=angles[0], op=nl.multiply)

@@ -19,33 +19,58 @@ def softmax(x: Any) -> Any:
     A row is held in SBUF as a whole: N is at most 16,384.
     """
     out = shared(x.shape, x.dtype)
+    waiting: list[Any] = []
     for rows in spans(x.shape[0], ROWS):
-        weights, total = exponentials(load(x[rows, :]))
-        inverse, result = sbuf(total.shape, nl.float32), sbuf(weights.shape, x.dtype)
-        nisa.reciprocal(dst=inverse, data=total)
-        nisa.tensor_scalar(dst=result, data=weights, op0=nl.multiply, operand0=inverse)
-        store(out[rows, :], result)
+        waiting.append((out[rows, :], _exponentials(load(x[rows, :]))))
+        # VectorE finds the next maximum before it divides these: it would wait for ScalarE's exponentials otherwise
+        if len(waiting) > 1:
+            _divide(waiting.pop(0))
+    _divide(waiting.pop(0))
     return out
 
 
-def exponentials(tile: Any) -> tuple[Any, Any]:
-    """exp(tile - max of its row), in the dtype of the tile, and the sums of its rows, (P, 1) float32."""
-    lowest = sbuf((tile.shape[0], 1), nl.float32)
+def _divide(held: Any) -> None:
+    """(place in HBM, (exponentials, their sums)) -> their quotient, stored there."""
+    place, (weights, total) = held
+    inverse, result = sbuf(total.shape, nl.float32), sbuf(weights.shape, place.dtype)
+    nisa.reciprocal(dst=inverse, data=total)
+    nisa.tensor_scalar(dst=result, data=weights, op0=nl.multiply, operand0=inverse)
+    store(place, result)
+
+
+def _exponentials(tile: Any) -> tuple[Any, Any]:
+    lowest, total = sbuf((tile.shape[0], 1), nl.float32), sbuf((tile.shape[0], 1), nl.float32)
+    return exponentials(tile, lowest, total), total
+
+
+def exponentials(tile: Any, lowest: Any, total: Any) -> Any:
+    """exp(tile - max of its row), in the dtype of the tile; `lowest` receives -max and `total` the sums, (P, 1) float32."""
     nisa.tensor_reduce(dst=lowest, op=nl.maximum, data=tile, axis=1, negate=True)
     weights = sbuf(tile.shape, tile.dtype)
-    return weights, row_sum(tile, nl.exp, bias=lowest, into=weights)
+    nisa.activation_reduce(dst=weights, op=nl.exp, data=tile, reduce_op=nl.add, reduce_res=total, bias=lowest)
+    return weights
 
 
 @jit
 def softmax_backward(dy: Any, y: Any) -> Any:
     """The gradient of `softmax` from its result: ``y * (dy - sum(dy * y))`` of each row of (T, N), in the dtype of y."""
     dx = shared(y.shape, y.dtype)
+    waiting: list[Any] = []
     for rows in spans(y.shape[0], ROWS):
         given, result = load(dy[rows, :]), load(y[rows, :])
-        product, gradient = sbuf(result.shape, nl.bfloat16), sbuf(result.shape, y.dtype)
+        product = sbuf(result.shape, nl.bfloat16)
         nisa.tensor_tensor(dst=product, data1=given, data2=result, op=nl.multiply)
-        nisa.scalar_tensor_tensor(
-            dst=gradient, data=given, op0=nl.subtract, operand0=row_sum(product), op1=nl.multiply, operand1=result
-        )
-        store(dx[rows, :], gradient)
+        waiting.append((dx[rows, :], given, result, row_sum(product)))
+        if len(waiting) > 1:
+            _weigh(waiting.pop(0))
+    _weigh(waiting.pop(0))
     return dx
+
+
+def _weigh(held: Any) -> None:
+    """(place in HBM, dy, y, sum of dy * y) -> y * (dy - sum), stored there."""
+    place, given, result, total = held
+    less, gradient = sbuf(result.shape, given.dtype), sbuf(result.shape, place.dtype)
+    nisa.tensor_scalar(dst=less, data=given, op0=nl.subtract, operand0=total)
+    nisa.tensor_tensor(dst=gradient, data1=less, data2=result, op=nl.multiply)
+    store(place, gradient)

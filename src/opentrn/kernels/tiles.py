@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import opentrn.nki.isa as nisa
@@ -20,10 +19,12 @@ PSUM_COLUMNS = 8 * COLUMNS
 """float32 columns of all eight PSUM banks."""
 
 
-def spans(total: int, size: int) -> Iterator[slice]:
+def spans(total: int, size: int) -> list[slice]:
     """`total` in consecutive slices of at most `size`."""
+    parts = []
     for start in range(0, total, size):
-        yield slice(start, min(start + size, total))
+        parts.append(slice(start, min(start + size, total)))
+    return parts
 
 
 def size_of(span: slice) -> int:
@@ -76,16 +77,18 @@ def row_sum(tile: Any, function: Any = nl.copy, *, scale: Any = 1.0, bias: Any =
     `into` receives the elements; without it they are not kept.
     """
     total = sbuf((tile.shape[0], 1), nl.float32)
-    kept = sbuf(tile.shape, nl.bfloat16) if into is None else into
+    kept = sbuf(tile.shape, nl.bfloat16) if into == None else into  # noqa: E711 - NKI has no `is`
     nisa.activation_reduce(dst=kept, op=function, data=tile, reduce_op=nl.add, reduce_res=total, scale=scale, bias=bias)
     return total
 
 
-class RowSums:
+class RowSums(nl.NKIObject):
     """Sums over all rows of tiles (P, width), on TensorE: products with ones that wait in PSUM, at most 4096 columns."""
 
     def __init__(self, width: int) -> None:
-        self.totals = [(columns, psum((1, size_of(columns)))) for columns in spans(width, COLUMNS)]
+        self.totals: list[Any] = []
+        for columns in spans(width, COLUMNS):
+            self.totals.append((columns, psum((1, size_of(columns)))))
         self.ones, self.started = sbuf((ROWS, 1), nl.bfloat16), False
         nisa.memset(dst=self.ones, value=1.0)
 
@@ -100,5 +103,5 @@ class RowSums:
         """The sums to a vector in HBM."""
         row = sbuf((1, out.shape[0]), nl.float32)
         for columns, total in self.totals:
-            nisa.tensor_copy(dst=row[:, columns], src=total, engine=nisa.vector_engine)
+            nisa.tensor_copy(dst=row[:, columns], src=total, engine=nisa.engine.vector)
         store(out.reshape((1, out.shape[0])), row)
