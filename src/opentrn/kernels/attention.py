@@ -7,8 +7,7 @@ from typing import Any
 
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
-from opentrn.kernels.matmul import Operand
-from opentrn.kernels.tiles import COLUMNS, ROWS, column, load, psum, sbuf, shared, size_of, spans, store
+from opentrn.kernels.tiles import COLUMNS, ROWS, load, psum, sbuf, shared, size_of, spans, store
 from opentrn.nki import jit
 
 __all__ = ["attention"]
@@ -17,7 +16,7 @@ QUERIES = 2 * COLUMNS
 """Queries of a block: two PSUM banks of scores for 128 keys, and room for the next two and for the sums of values."""
 
 HEADROOM = 60.0
-"""How far scores may rise above what is subtracted: exp(60) times a long row is well inside float32."""
+"""How far scores may lie above what is subtracted: exp(60) times the length of any row is well inside float32."""
 
 
 @jit
@@ -26,28 +25,67 @@ def attention(q: Any, k: Any, v: Any) -> Any:
 
     heads is a multiple of groups: head h reads keys and values of group h // (heads // groups). Scores are computed with
     keys on partitions, so that their exponentials are the stationary operand of the product with V as they are; a column of
-    ones beside V sums them. From a query's scores the larger of 0 and |q| max|k| / sqrt(d) - 60 is subtracted, which is at
-    least the maximum less 60: nothing overflows. A row of weights vanishes (and the result is not a number) only where
-    the largest score of a row lies more than 140 below |q| max|k| / sqrt(d), so never while that is at most 70.
+    ones beside V sums them. From all scores of a block of 1024 queries the larger of 0 and max|q| max|k| / sqrt(d) - 60 is
+    subtracted, on ScalarE's way to the exponential: no score is more than 60 above it, so nothing overflows. All weights of
+    a query vanish (and its result is not a number) only where its largest score lies more than 140 below that product of
+    norms: never while max|q| max|k| / sqrt(d) is at most 70, as with normalised queries and keys it always is.
     """
     heads, length, width = q.shape
+    each = heads // k.shape[0]
+    assert heads == each * k.shape[0] and width <= ROWS, f"heads % groups == 0 and d <= 128, got {q.shape} and {k.shape}"
     out = shared(q.shape, q.dtype)
+    # PSUM: two banks for each of two products of scores, three for the sums of values, one for what is transposed
+    scores, totals = (psum((ROWS, QUERIES)), psum((ROWS, QUERIES))), _totals(width + 1)
+    waiting: list[Any] = []
     for group in range(k.shape[0]):
-        keys, values = Operand(k[group], False).block(slice(0, length))[0], _with_ones(v[group])
-        peak, each = _largest_square(keys, 1.0 / width), heads // k.shape[0]
+        keys, values = _turned(k[group], slice(0, length)), _with_ones(v[group])
+        peak = _largest_square(keys)
         for head in range(group * each, (group + 1) * each):
             for block in spans(length, QUERIES):
-                _attend(out[head], Operand(q[head], False).block(block)[0], block, keys, values, peak)
+                queries = _turned(q[head], block)
+                lowering = _lowering(queries, peak)
+                for n, span in enumerate(spans(block.stop, ROWS)):
+                    weights = _weights(scores[n % 2], keys[:, span], queries, lowering, (span, block))
+                    waiting.append((totals, weights, values[n], span, block, out[head, block, :]))
+                    # TensorE has two more products of scores to do before it needs these weights
+                    if len(waiting) > 2:
+                        _accumulate(waiting.pop(0))
+    while waiting:
+        _accumulate(waiting.pop(0))
     return out
+
+
+def _rows(source: Any, span: slice) -> list[Any]:
+    """Rows of (S, d) in HBM in tiles (at most 128, d): all whole tiles by one DMA, as each costs its start."""
+    whole, tiles = size_of(span) // ROWS, []
+    if whole:
+        stop = span.start + whole * ROWS
+        wide = load(source[span.start : stop, :].reshape((whole, ROWS, source.shape[1])).permute((1, 0, 2)), nl.bfloat16)
+        for n in range(whole):
+            tiles.append(wide[:, n, :])
+    if size_of(span) % ROWS:
+        tiles.append(load(source[span.start + whole * ROWS : span.stop, :], nl.bfloat16))
+    return tiles
+
+
+def _turned(source: Any, span: slice) -> Any:
+    """Rows of (S, d) in HBM as columns in SBUF, (d, rows) bfloat16; four transposed tiles leave PSUM together."""
+    turned = sbuf((source.shape[1], size_of(span)), nl.bfloat16)
+    tiles = _rows(source, span)
+    for columns in spans(size_of(span), COLUMNS):
+        flipped = psum((source.shape[1], size_of(columns)), nl.bfloat16)
+        for part in spans(size_of(columns), ROWS):
+            nisa.nc_transpose(dst=flipped[:, part], data=tiles[(columns.start + part.start) // ROWS])
+        nisa.tensor_copy(dst=turned[:, columns], src=flipped, engine=nisa.engine.vector)
+    return turned
 
 
 def _with_ones(source: Any) -> list[Any]:
     """The rows of V in tiles of 128, each with a column of ones at its right."""
-    length, width = source.shape
-    tiles = []
-    for rows in spans(length, ROWS):
-        tile = sbuf((size_of(rows), width + 1), nl.bfloat16)
-        nisa.dma_copy(dst=tile[:, 0:width], src=source[rows, :])
+    width, tiles = source.shape[1], []
+    for rows in _rows(source, slice(0, source.shape[0])):
+        tile = sbuf((rows.shape[0], width + 1), nl.bfloat16)
+        nisa.tensor_copy(dst=tile[:, 0:width], src=rows, engine=nisa.engine.vector)
         nisa.memset(dst=tile[:, width : width + 1], value=1.0)
         tiles.append(tile)
     return tiles
@@ -63,74 +101,92 @@ def _squares(turned: Any, columns: slice) -> Any:
     return total
 
 
-def _largest_square(keys: Any, scale: float) -> Any:
-    """The largest sum of squares of a column of (d, n), times `scale`, on all partitions: (128, 1) float32."""
-    peak = column(ROWS, 0.0)
-    for columns in spans(keys.shape[1], COLUMNS):
-        top = column(ROWS, 0.0)
-        nisa.tensor_reduce(dst=top, op=nl.maximum, data=_squares(keys, columns), axis=1)
-        nisa.tensor_tensor(dst=peak, data1=peak, data2=top, op=nl.maximum)
-    nisa.tensor_scalar(dst=peak, data=peak, op0=nl.multiply, operand0=scale)
+def _largest_square(turned: Any) -> Any:
+    """The largest sum of squares of a column of (d, n), on all partitions: (128, 1) float32."""
+    parts = spans(turned.shape[1], COLUMNS)
+    tops, peak = sbuf((ROWS, len(parts)), nl.float32), sbuf((ROWS, 1), nl.float32)
+    for n, columns in enumerate(parts):
+        nisa.tensor_reduce(dst=tops[:, n : n + 1], op=nl.maximum, data=_squares(turned, columns), axis=1)
+    nisa.tensor_reduce(dst=peak, op=nl.maximum, data=tops, axis=1)
     return peak
 
 
 def _lowering(queries: Any, peak: Any) -> Any:
-    """What is subtracted from the scores of each query, on all partitions: (128, queries) float32."""
-    lowering = sbuf((ROWS, queries.shape[1]), nl.float32)
-    for columns in spans(queries.shape[1], COLUMNS):
-        nisa.activation(dst=lowering[:, columns], op=nl.sqrt, data=_squares(queries, columns), scale=peak)
+    """What is added to the scores of a block of queries, -max(0, max|q| max|k| / sqrt(d) - 60), on all partitions."""
+    product = _largest_square(queries)
+    nisa.tensor_scalar(dst=product, data=product, op0=nl.multiply, operand0=peak)
+    # the root on GpSimd: between exponentials ScalarE would load another table, and again
     nisa.tensor_scalar(
-        dst=lowering, data=lowering, op0=nl.subtract, operand0=HEADROOM, op1=nl.maximum, operand1=0.0
+        dst=product, data=product, op0=nl.multiply, operand0=1.0 / queries.shape[0], op1=nl.power, operand1=0.5
     )
-    return lowering
-
-
-def _attend(out: Any, queries: Any, block: slice, keys: Any, values: list[Any], peak: Any) -> None:
-    """One block of queries (d, n) against all keys up to it."""
-    width = queries.shape[0]
-    lowering = _lowering(queries, peak)
-    tiles, totals = spans(size_of(block), ROWS), []
-    for tile in tiles:
-        totals.append(psum((size_of(tile), width + 1)))
-    waiting: list[Any] = []
-    for n, span in enumerate(spans(block.stop, ROWS)):
-        first = max(span.start, block.start) - block.start  # earlier queries do not see these keys
-        weights = _weights(keys[:, span], queries[:, first:], lowering[0 : size_of(span), first:], span.start >= block.start)
-        # TensorE computes the next scores before it needs these weights
-        waiting.append((weights, values[n], first, n == 0))
-        if len(waiting) > 1:
-            _accumulate(totals, tiles, waiting.pop(0))
-    _accumulate(totals, tiles, waiting.pop(0))
-    for tile, total in zip(tiles, totals, strict=True):
-        inverse, result = sbuf((size_of(tile), 1), nl.float32), sbuf((size_of(tile), width), out.dtype)
-        nisa.reciprocal(dst=inverse, data=total[:, width : width + 1])
-        nisa.tensor_scalar(dst=result, data=total[:, 0:width], op0=nl.multiply, operand0=inverse)
-        store(out[block.start + tile.start : block.start + tile.stop, :], result)
-
-
-def _weights(keys: Any, queries: Any, lowering: Any, diagonal: bool) -> Any:
-    """exp(scores - lowering) of a tile of keys with queries, (keys, queries) bfloat16; 0 for keys after the query."""
-    count, width = queries.shape[1], queries.shape[0]
-    scores = psum(lowering.shape)
-    for columns in spans(count, COLUMNS):
-        nisa.nc_matmul(dst=scores[:, columns], stationary=keys, moving=queries[:, columns], accumulate=False)
-    lower, weights = sbuf(lowering.shape, nl.float32), sbuf(lowering.shape, nl.bfloat16)
-    nisa.scalar_tensor_tensor(
-        dst=lower, data=scores, op0=nl.multiply, operand0=1.0 / math.sqrt(width), op1=nl.subtract, operand1=lowering
+    nisa.tensor_scalar(
+        dst=product, data=product, op0=nl.subtract, operand0=HEADROOM, reverse0=True, op1=nl.minimum, operand1=0.0
     )
-    nisa.activation(dst=weights, op=nl.exp, data=lower)
-    if diagonal:
-        corner = weights[:, 0 : min(count, ROWS)]
-        nisa.affine_select(
-            dst=corner, pattern=[[1, corner.shape[1]]], channel_multiplier=-1, on_true_tile=corner, on_false_value=0.0,
-            cmp_op=nl.greater_equal,
-        )  # fmt: skip
+    return product
+
+
+def _weights(bank: Any, keys: Any, queries: Any, lowering: Any, place: tuple[slice, slice]) -> Any:
+    """exp(scores + lowering) of a span of keys with the queries of a block from there on, (keys, queries) bfloat16.
+
+    The scores pass through `bank` of PSUM.
+    """
+    span, block = place
+    first = _first(span, block)
+    shape = (size_of(span), size_of(block) - first)
+    scores, weights = bank[0 : shape[0], 0 : shape[1]], sbuf(shape, nl.bfloat16)
+    for columns in spans(shape[1], COLUMNS):
+        moving = queries[:, first + columns.start : first + columns.stop]
+        nisa.nc_matmul(dst=scores[:, columns], stationary=keys, moving=moving, accumulate=False)
+    scale = 1.0 / math.sqrt(queries.shape[0])
+    nisa.activation(dst=weights, op=nl.exp, data=scores, scale=scale, bias=lowering[0 : shape[0], :])
+    if span.start >= block.start:
+        _hide_future(weights[:, 0 : min(ROWS, shape[1])])
     return weights
 
 
-def _accumulate(totals: list[Any], tiles: list[slice], held: Any) -> None:
-    weights, values, first, fresh = held
-    for tile, total in zip(tiles, totals, strict=True):
+def _first(span: slice, block: slice) -> int:
+    """The first query of the block that sees keys of the span."""
+    return max(span.start - block.start, 0)
+
+
+def _hide_future(corner: Any) -> None:
+    """0 for keys (partitions) after the query (columns)."""
+    nisa.affine_select(
+        dst=corner,
+        pattern=[[1, corner.shape[1]]],
+        channel_multiplier=-1,
+        on_true_tile=corner,
+        on_false_value=0.0,
+        cmp_op=nl.greater_equal,
+    )
+
+
+def _accumulate(held: Any) -> None:
+    """Add the product of weights and values to the sums of a block; with the last keys, write the block to `place`."""
+    totals, weights, values, span, block, place = held
+    first, tiles = _first(span, block), spans(size_of(block), ROWS)
+    for tile, total in zip(tiles, totals, strict=False):
         if tile.start >= first:
             stationary = weights[:, tile.start - first : tile.stop - first]
-            nisa.nc_matmul(dst=total, stationary=stationary, moving=values, accumulate=not fresh)
+            nisa.nc_matmul(dst=total[0 : size_of(tile), :], stationary=stationary, moving=values, accumulate=span.start > 0)
+    if span.stop == block.stop:
+        for tile, total in zip(tiles, totals, strict=False):
+            _write(place[tile, :], total[0 : size_of(tile), :])
+
+
+def _totals(width: int) -> list[Any]:
+    """Tiles (128, width) of PSUM for the queries of a block, in as few banks as hold them."""
+    each, count, totals = COLUMNS // width, QUERIES // ROWS, []
+    banks = psum((ROWS, -(-count // each), COLUMNS))
+    for n in range(count):
+        totals.append(banks[:, n // each, n % each * width : (n % each + 1) * width])
+    return totals
+
+
+def _write(place: Any, total: Any) -> None:
+    """The sums of weighed values by the sum of the weights beside them."""
+    width = place.shape[1]
+    inverse, result = sbuf((place.shape[0], 1), nl.float32), sbuf(place.shape, place.dtype)
+    nisa.reciprocal(dst=inverse, data=total[:, width : width + 1])
+    nisa.tensor_scalar(dst=result, data=total[:, 0:width], op0=nl.multiply, operand0=inverse)
+    store(place, result)

@@ -27,7 +27,8 @@ def cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:
     loss, norm = shared((tokens,), nl.float32), shared((tokens,), nl.float32)
     for rows in spans(tokens, ROWS):
         chunks = spans(words, CHUNK)
-        lowest, totals = sbuf((size_of(rows), len(chunks)), nl.float32), sbuf((size_of(rows), len(chunks)), nl.float32)
+        shape = (size_of(rows), len(chunks))
+        lowest, totals = sbuf(shape, logits.dtype), sbuf(shape, nl.float32)
         for n, columns in enumerate(chunks):
             exponentials(load(logits[rows, columns]), lowest[:, n : n + 1], totals[:, n : n + 1])
         whole, result = log_sum(lowest, totals), sbuf((size_of(rows), 1), nl.float32)

@@ -42,9 +42,13 @@ class Operand(nl.NKIObject):
 
     def block(self, span: slice) -> list[Any]:
         """The rows or columns of `span` as tiles (at most 128 of the contraction, size of the span)."""
+        tiles: list[Any] = []
         if self.by_depth:
-            return [load(self.source[k, span], _narrow(self.source)) for k in spans(self.depth, ROWS)]
-        tiles = [sbuf((size_of(k), size_of(span)), _narrow(self.source)) for k in spans(self.depth, ROWS)]
+            for k in spans(self.depth, ROWS):
+                tiles.append(load(self.source[k, span], _narrow(self.source)))
+            return tiles
+        for k in spans(self.depth, ROWS):
+            tiles.append(sbuf((size_of(k), size_of(span)), _narrow(self.source)))
         for rows in spans(size_of(span), ROWS):
             first = span.start + rows.start
             wide = load(self.source[first : first + size_of(rows), :], _narrow(self.source))

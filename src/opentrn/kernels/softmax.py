@@ -39,12 +39,15 @@ def _divide(held: Any) -> None:
 
 
 def _exponentials(tile: Any) -> tuple[Any, Any]:
-    lowest, total = sbuf((tile.shape[0], 1), nl.float32), sbuf((tile.shape[0], 1), nl.float32)
+    lowest, total = sbuf((tile.shape[0], 1), tile.dtype), sbuf((tile.shape[0], 1), nl.float32)
     return exponentials(tile, lowest, total), total
 
 
 def exponentials(tile: Any, lowest: Any, total: Any) -> Any:
-    """exp(tile - max of its row), in the dtype of the tile; `lowest` receives -max and `total` the sums, (P, 1) float32."""
+    """exp(tile - max of its row), in the dtype of the tile; `lowest` (P, 1) receives -max and `total` (P, 1) the sums in float32.
+
+    The maximum is one of the elements: in their own dtype it is exact, and VectorE finds it faster.
+    """
     nisa.tensor_reduce(dst=lowest, op=nl.maximum, data=tile, axis=1, negate=True)
     weights = sbuf(tile.shape, tile.dtype)
     nisa.activation_reduce(dst=weights, op=nl.exp, data=tile, reduce_op=nl.add, reduce_res=total, bias=lowest)
