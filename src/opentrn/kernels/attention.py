@@ -7,13 +7,16 @@ from typing import Any
 
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
-from opentrn.kernels.tiles import COLUMNS, ROWS, load, psum, sbuf, shared, size_of, spans, store
+from opentrn.kernels.tiles import COLUMNS, ROWS, psum, sbuf, shared, size_of, spans, store
 from opentrn.nki import jit
 
 __all__ = ["attention"]
 
 QUERIES = 2 * COLUMNS
 """Queries of a block: two PSUM banks of scores for 128 keys, and room for the next two and for the sums of values."""
+
+LOADED = 4
+"""Tiles of keys until the queries of the next block have come from HBM: their DMA takes about that long."""
 
 HEADROOM = 60.0
 """How far scores may lie above what is subtracted: exp(60) times the length of any row is well inside float32."""
@@ -38,87 +41,105 @@ def attention(q: Any, k: Any, v: Any) -> Any:
     scores, totals = (psum((ROWS, QUERIES)), psum((ROWS, QUERIES))), _totals(width + 1)
     waiting: list[Any] = []
     for group in range(k.shape[0]):
-        keys, values = _turned(k[group], slice(0, length)), _with_ones(v[group])
-        peak = _largest_square(keys)
+        keys = Columns(k[group], slice(0, length), nisa.engine.scalar)
+        keys.finish()
+        values = _rows(v[group], slice(0, length), 1)
         for head in range(group * each, (group + 1) * each):
-            for block in spans(length, QUERIES):
-                queries = _turned(q[head], block)
-                lowering = _lowering(queries, peak)
+            blocks = spans(length, QUERIES)
+            coming = Columns(q[head], blocks[0], nisa.engine.vector)
+            for m, block in enumerate(blocks):
+                coming.finish()
+                queries, lowering = coming.turned, _lowering(coming.peak, keys.peak, width)
+                if m + 1 < len(blocks):
+                    coming = Columns(q[head], blocks[m + 1], nisa.engine.vector)
                 for n, span in enumerate(spans(block.stop, ROWS)):
-                    weights = _weights(scores[n % 2], keys[:, span], queries, lowering, (span, block))
+                    weights = _weights(scores[n % 2], keys.turned[:, span], queries, lowering, (span, block))
                     waiting.append((totals, weights, values[n], span, block, out[head, block, :]))
                     # TensorE has two more products of scores to do before it needs these weights
                     if len(waiting) > 2:
                         _accumulate(waiting.pop(0))
+                    if n >= LOADED:
+                        coming.advance()
     while waiting:
         _accumulate(waiting.pop(0))
     return out
 
 
-def _rows(source: Any, span: slice) -> list[Any]:
-    """Rows of (S, d) in HBM in tiles (at most 128, d): all whole tiles by one DMA, as each costs its start."""
-    whole, tiles = size_of(span) // ROWS, []
-    if whole:
-        stop = span.start + whole * ROWS
-        wide = load(source[span.start : stop, :].reshape((whole, ROWS, source.shape[1])).permute((1, 0, 2)), nl.bfloat16)
-        for n in range(whole):
-            tiles.append(wide[:, n, :])
-    if size_of(span) % ROWS:
-        tiles.append(load(source[span.start + whole * ROWS : span.stop, :], nl.bfloat16))
-    return tiles
-
-
-def _turned(source: Any, span: slice) -> Any:
-    """Rows of (S, d) in HBM as columns in SBUF, (d, rows) bfloat16; four transposed tiles leave PSUM together."""
-    turned = sbuf((source.shape[1], size_of(span)), nl.bfloat16)
-    tiles = _rows(source, span)
-    for columns in spans(size_of(span), COLUMNS):
-        flipped = psum((source.shape[1], size_of(columns)), nl.bfloat16)
-        for part in spans(size_of(columns), ROWS):
-            nisa.nc_transpose(dst=flipped[:, part], data=tiles[(columns.start + part.start) // ROWS])
-        nisa.tensor_copy(dst=turned[:, columns], src=flipped, engine=nisa.engine.vector)
-    return turned
-
-
-def _with_ones(source: Any) -> list[Any]:
-    """The rows of V in tiles of 128, each with a column of ones at its right."""
+def _rows(source: Any, span: slice, ones: int = 0) -> list[Any]:
+    """Rows of (S, d) in HBM in tiles (at most 128, d + ones), the last columns 1; eight by one DMA: each costs its start."""
     width, tiles = source.shape[1], []
-    for rows in _rows(source, slice(0, source.shape[0])):
-        tile = sbuf((rows.shape[0], width + 1), nl.bfloat16)
-        nisa.tensor_copy(dst=tile[:, 0:width], src=rows, engine=nisa.engine.vector)
-        nisa.memset(dst=tile[:, width : width + 1], value=1.0)
-        tiles.append(tile)
+    for part in spans(size_of(span), QUERIES):
+        for rows in (slice(0, size_of(part) // ROWS * ROWS), slice(size_of(part) // ROWS * ROWS, size_of(part))):
+            count = -(-size_of(rows) // ROWS)
+            if count:
+                height = size_of(rows) // count
+                wide = sbuf((height, count, width + ones), nl.bfloat16)
+                start = span.start + part.start + rows.start
+                given = source[start : start + size_of(rows), :].reshape((count, height, width))
+                nisa.dma_copy(dst=wide[:, :, 0:width], src=given.permute((1, 0, 2)))
+                if ones:
+                    nisa.memset(dst=wide[:, :, width : width + ones], value=1.0)
+                for n in range(count):
+                    tiles.append(wide[:, n, :])
     return tiles
 
 
-def _squares(turned: Any, columns: slice) -> Any:
-    """Sums of squares of columns of (d, n), on all 128 partitions: (128, columns) in PSUM."""
-    square, ones = sbuf((turned.shape[0], size_of(columns)), nl.bfloat16), sbuf((turned.shape[0], ROWS), nl.bfloat16)
-    nisa.tensor_tensor(dst=square, data1=turned[:, columns], data2=turned[:, columns], op=nl.multiply)
-    nisa.memset(dst=ones, value=1.0)
-    total = psum((ROWS, size_of(columns)))
-    nisa.nc_matmul(dst=total, stationary=ones, moving=square, accumulate=False)
-    return total
+class Columns(nl.NKIObject):
+    """Rows of (S, d) in HBM as columns in SBUF, `turned` (d, rows) bfloat16, and the largest square of their norms.
+
+    `peak` is that square on all partitions, (128, 1) float32. The work is cut in steps, so that those of the next block can
+    stand between the products of this one: TensorE works in order, and would wait at each step for what another engine
+    makes of the last.
+    """
+
+    def __init__(self, source: Any, span: slice, engine: Any) -> None:
+        self.tiles, self.engine = _rows(source, span), engine
+        self.parts, self.done = spans(size_of(span), COLUMNS), 0
+        self.turned = sbuf((source.shape[1], size_of(span)), nl.bfloat16)
+        self.tops, self.peak = sbuf((ROWS, len(self.parts)), nl.float32), sbuf((ROWS, 1), nl.float32)
+        self.ones = sbuf((source.shape[1], ROWS), nl.bfloat16)
+        nisa.memset(dst=self.ones, value=1.0)
+
+    def advance(self) -> None:
+        """The next step, if there is one: turn 512 rows, or find the largest square of 512."""
+        count = len(self.parts)
+        if self.done < count:
+            self._turn(self.parts[self.done])
+        elif self.done < 2 * count:
+            self._square(self.parts[self.done - count], self.done - count)
+            if self.done == 2 * count - 1:
+                nisa.tensor_reduce(dst=self.peak, op=nl.maximum, data=self.tops, axis=1)
+        self.done += 1
+
+    def finish(self) -> None:
+        """All steps that are left."""
+        while self.done < 2 * len(self.parts):
+            self.advance()
+
+    def _turn(self, columns: slice) -> None:
+        """Transpose four tiles, which leave PSUM together."""
+        flipped = psum((self.turned.shape[0], size_of(columns)), nl.bfloat16)
+        for part in spans(size_of(columns), ROWS):
+            nisa.nc_transpose(dst=flipped[:, part], data=self.tiles[(columns.start + part.start) // ROWS])
+        nisa.tensor_copy(dst=self.turned[:, columns], src=flipped, engine=self.engine)
+
+    def _square(self, columns: slice, n: int) -> None:
+        """The sums of squares of columns, on all partitions by a product with ones, and the largest of them."""
+        part = self.turned[:, columns]
+        square, total = sbuf(part.shape, nl.bfloat16), psum((ROWS, size_of(columns)))
+        nisa.tensor_tensor(dst=square, data1=part, data2=part, op=nl.multiply)
+        nisa.nc_matmul(dst=total, stationary=self.ones, moving=square, accumulate=False)
+        nisa.tensor_reduce(dst=self.tops[:, n : n + 1], op=nl.maximum, data=total, axis=1)
 
 
-def _largest_square(turned: Any) -> Any:
-    """The largest sum of squares of a column of (d, n), on all partitions: (128, 1) float32."""
-    parts = spans(turned.shape[1], COLUMNS)
-    tops, peak = sbuf((ROWS, len(parts)), nl.float32), sbuf((ROWS, 1), nl.float32)
-    for n, columns in enumerate(parts):
-        nisa.tensor_reduce(dst=tops[:, n : n + 1], op=nl.maximum, data=_squares(turned, columns), axis=1)
-    nisa.tensor_reduce(dst=peak, op=nl.maximum, data=tops, axis=1)
-    return peak
-
-
-def _lowering(queries: Any, peak: Any) -> Any:
-    """What is added to the scores of a block of queries, -max(0, max|q| max|k| / sqrt(d) - 60), on all partitions."""
-    product = _largest_square(queries)
-    nisa.tensor_scalar(dst=product, data=product, op0=nl.multiply, operand0=peak)
-    # the root on GpSimd: between exponentials ScalarE would load another table, and again
+def _lowering(queries: Any, keys: Any, width: int) -> Any:
+    """What is added to scores, -max(0, |q| |k| / sqrt(d) - 60), from the squares of the norms; (128, 1) float32."""
+    product = sbuf((ROWS, 1), nl.float32)
     nisa.tensor_scalar(
-        dst=product, data=product, op0=nl.multiply, operand0=1.0 / queries.shape[0], op1=nl.power, operand1=0.5
+        dst=product, data=queries, op0=nl.multiply, operand0=keys, op1=nl.multiply, operand1=1.0 / width
     )
+    # the root on GpSimd: between exponentials ScalarE would load another table, and again
+    nisa.tensor_scalar(dst=product, data=product, op0=nl.power, operand0=0.5)
     nisa.tensor_scalar(
         dst=product, data=product, op0=nl.subtract, operand0=HEADROOM, reverse0=True, op1=nl.minimum, operand1=0.0
     )
