@@ -26,10 +26,11 @@ def layer_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
     for n, rows in enumerate(spans(tokens, ROWS)):
         tile = load(x[rows, :])
         waiting.append((out[rows, :], tile, _moments(tile, eps, n % 2 == 1)))
-        # VectorE sums the next rows before it works on these: ScalarE would wait for the mean otherwise
-        if len(waiting) > 1:
+        # VectorE sums the next rows before it works on the last: ScalarE would wait for the mean otherwise
+        if len(waiting) > 2:
             _finish(waiting.pop(0), scale, shift)
-    _finish(waiting.pop(0), scale, shift)
+    while waiting:
+        _finish(waiting.pop(0), scale, shift)
     return out
 
 
