@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.kernels.compare import clean, distance, normal
 
 from opentrn.kernels import adamw
-from tests.kernels.compare import clean, distance, normal
 
 torch = pytest.importorskip("torch")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.kernels.compare import clean, distance, normal, real
 
 from opentrn.kernels import attention
-from tests.kernels.compare import clean, distance, normal, real
 
 torch = pytest.importorskip("torch")
 
@@ -19,7 +19,11 @@ def reference(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(("heads", "groups", "length", "width"), [(1, 1, 1, 5), (4, 2, 257, 64), (2, 1, 1160, 128)])
 def test_values(heads: int, groups: int, length: int, width: int) -> None:
-    q, k, v = normal((heads, length, width)), normal((groups, length, width), seed=1), normal((groups, length, width), seed=2)
+    q, k, v = (
+        normal((heads, length, width)),
+        normal((groups, length, width), seed=1),
+        normal((groups, length, width), seed=2),
+    )
     assert distance(attention(q, k, v), reference(q, k, v)) < 1e-2
 
 

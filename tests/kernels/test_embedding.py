@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.kernels.compare import clean, distance, normal, real
 
 from opentrn.kernels import embedding, embedding_backward
-from tests.kernels.compare import clean, distance, normal, real
 
 
 @settings(max_examples=12, deadline=None)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.kernels.compare import clean, distance, normal, real
 
 from opentrn.kernels import layer_norm, layer_norm_backward, rms_norm, rms_norm_backward
-from tests.kernels.compare import clean, distance, normal, real
 
 torch = pytest.importorskip("torch")
 

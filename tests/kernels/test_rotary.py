@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.kernels.compare import clean, distance, normal, real
 
 from opentrn.kernels import rotary
-from tests.kernels.compare import clean, distance, normal, real
 
 torch = pytest.importorskip("torch")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.kernels.compare import clean, distance, normal, real
 
 from opentrn.kernels import swiglu, swiglu_backward
-from tests.kernels.compare import clean, distance, normal, real
 
 torch = pytest.importorskip("torch")
 

@@ -25,7 +25,11 @@ def adamw(
     ``step`` counts from 1. ``p -= rate * (m / (1 - beta1**step) / (sqrt(v / (1 - beta2**step)) + eps) + decay * p)``, with
     ``m = beta1 * m + (1 - beta1) * g`` and ``v = beta2 * v + (1 - beta2) * g**2``.
     """
-    new_p, new_m, new_v = shared(parameter.shape, nl.float32), shared(first.shape, nl.float32), shared(second.shape, nl.float32)
+    new_p, new_m, new_v = (
+        shared(parameter.shape, nl.float32),
+        shared(first.shape, nl.float32),
+        shared(second.shape, nl.float32),
+    )
     for part in _parts(_flat(parameter).shape[0]):
         p, g, m, v = _part(parameter, part), _part(gradient, part), _part(first, part), _part(second, part)
         p, g, m, v = load(p, nl.float32), load(g, nl.float32), load(m, nl.float32), load(v, nl.float32)

@@ -35,7 +35,9 @@ def attention(q: Any, k: Any, v: Any) -> Any:
     """
     heads, length, width = q.shape
     each = heads // k.shape[0]
-    assert heads == each * k.shape[0] and width <= ROWS, f"heads % groups == 0 and d <= 128, got {q.shape} and {k.shape}"
+    assert heads == each * k.shape[0] and width <= ROWS, (
+        f"heads % groups == 0 and d <= 128, got {q.shape} and {k.shape}"
+    )
     out = shared(q.shape, q.dtype)
     # PSUM: two banks for each of two products of scores, three for the sums of values, one for what is transposed
     scores, totals = (psum((ROWS, QUERIES)), psum((ROWS, QUERIES))), _totals(width + 1)
@@ -135,9 +137,7 @@ class Columns(nl.NKIObject):
 def _lowering(queries: Any, keys: Any, width: int) -> Any:
     """What is added to scores, -max(0, |q| |k| / sqrt(d) - 60), from the squares of the norms; (128, 1) float32."""
     product = sbuf((ROWS, 1), nl.float32)
-    nisa.tensor_scalar(
-        dst=product, data=queries, op0=nl.multiply, operand0=keys, op1=nl.multiply, operand1=1.0 / width
-    )
+    nisa.tensor_scalar(dst=product, data=queries, op0=nl.multiply, operand0=keys, op1=nl.multiply, operand1=1.0 / width)
     # the root on GpSimd: between exponentials ScalarE would load another table, and again
     nisa.tensor_scalar(dst=product, data=product, op0=nl.power, operand0=0.5)
     nisa.tensor_scalar(
@@ -189,7 +189,9 @@ def _accumulate(held: Any) -> None:
     for tile, total in zip(tiles, totals, strict=False):
         if tile.start >= first:
             stationary = weights[:, tile.start - first : tile.stop - first]
-            nisa.nc_matmul(dst=total[0 : size_of(tile), :], stationary=stationary, moving=values, accumulate=span.start > 0)
+            nisa.nc_matmul(
+                dst=total[0 : size_of(tile), :], stationary=stationary, moving=values, accumulate=span.start > 0
+            )
     if span.stop == block.stop:
         for tile, total in zip(tiles, totals, strict=False):
             _write(place[tile, :], total[0 : size_of(tile), :])

@@ -84,7 +84,12 @@ def cross_entropy_backward(dloss: Any, logits: Any, labels: Any, norm: Any) -> A
             hot = sbuf(tile.shape, nl.float32)
             nisa.activation(dst=chance, op=nl.exp, data=tile, bias=low)
             nisa.tensor_scalar(
-                dst=hot, data=count[0:height, 0 : tile.shape[1]], op0=nl.equal, operand0=place, op1=nl.multiply, operand1=gain
+                dst=hot,
+                data=count[0:height, 0 : tile.shape[1]],
+                op0=nl.equal,
+                operand0=place,
+                op1=nl.multiply,
+                operand1=gain,
             )
             nisa.scalar_tensor_tensor(
                 dst=result, data=chance, op0=nl.multiply, operand0=gain, op1=nl.subtract, operand1=hot

@@ -81,7 +81,12 @@ def _gradients(before: Any, raised: Any, hidden: Any, draised: Any) -> Finish:
 
     def finish(dst: Any, total: Any, rows: slice, columns: slice) -> None:
         g, u = load(before[rows, columns]), load(raised[rows, columns])
-        silu, slope, h, du = sbuf(g.shape, g.dtype), sbuf(g.shape, g.dtype), sbuf(g.shape, g.dtype), sbuf(g.shape, g.dtype)
+        silu, slope, h, du = (
+            sbuf(g.shape, g.dtype),
+            sbuf(g.shape, g.dtype),
+            sbuf(g.shape, g.dtype),
+            sbuf(g.shape, g.dtype),
+        )
         nisa.activation(dst=silu, op=nl.silu, data=g)
         nisa.activation(dst=slope, op=nl.silu_dx, data=g)
         nisa.tensor_tensor(dst=h, data1=silu, data2=u, op=nl.multiply)
