@@ -43,25 +43,27 @@ def attention(q: Any, k: Any, v: Any) -> Any:
     scores, totals = (psum((ROWS, QUERIES)), psum((ROWS, QUERIES))), _totals(width + 1)
     waiting: list[Any] = []
     for group in range(k.shape[0]):
-        keys = Columns(k[group], slice(0, length), nisa.engine.scalar)
-        keys.finish()
-        values = _rows(v[group], slice(0, length), 1)
+        work: list[Any] = []
         for head in range(group * each, (group + 1) * each):
-            blocks = spans(length, QUERIES)
-            coming = Columns(q[head], blocks[0], nisa.engine.vector)
-            for m, block in enumerate(blocks):
-                coming.finish()
-                queries, lowering = coming.turned, _lowering(coming.peak, keys.peak, width)
-                if m + 1 < len(blocks):
-                    coming = Columns(q[head], blocks[m + 1], nisa.engine.vector)
-                for n, span in enumerate(spans(block.stop, ROWS)):
-                    weights = _weights(scores[n % 2], keys.turned[:, span], queries, lowering, (span, block))
-                    waiting.append((totals, weights, values[n], span, block, out[head, block, :]))
-                    # TensorE has two more products of scores to do before it needs these weights
-                    if len(waiting) > 2:
-                        _accumulate(waiting.pop(0))
-                    if n >= LOADED:
-                        coming.advance()
+            for block in spans(length, QUERIES):
+                work.append((head, block))
+        keys = Columns(k[group], slice(0, length), nisa.engine.scalar, [])
+        coming = Columns(q[work[0][0]], work[0][1], nisa.engine.vector, [keys.peak])
+        values = _rows(v[group], slice(0, length), 1)
+        keys.finish()
+        for m, (head, block) in enumerate(work):
+            coming.finish()
+            queries, lowering = coming.turned, coming.lowering
+            if m + 1 < len(work):
+                coming = Columns(q[work[m + 1][0]], work[m + 1][1], nisa.engine.vector, [keys.peak])
+            for n, span in enumerate(spans(block.stop, ROWS)):
+                weights = _weights(scores[n % 2], keys.turned[:, span], queries, lowering, (span, block))
+                waiting.append((totals, weights, values[n], span, block, out[head, block, :]))
+                # TensorE has two more products of scores to do before it needs these weights
+                if len(waiting) > 2:
+                    _accumulate(waiting.pop(0))
+                if n >= LOADED:
+                    coming.advance()
     while waiting:
         _accumulate(waiting.pop(0))
     return out
@@ -89,13 +91,15 @@ def _rows(source: Any, span: slice, ones: int = 0) -> list[Any]:
 class Columns(nl.NKIObject):
     """Rows of (S, d) in HBM as columns in SBUF, `turned` (d, rows) bfloat16, and the largest square of their norms.
 
-    `peak` is that square on all partitions, (128, 1) float32. The work is cut in steps, so that those of the next block can
+    `peak` is that square on all partitions, (128, 1) float32; of queries also `lowering`, what is added to their scores, from
+    the peak of the keys (a list of it; empty for keys themselves). The work is cut in steps, so that those of the next block can
     stand between the products of this one: TensorE works in order, and would wait at each step for what another engine
     makes of the last.
     """
 
-    def __init__(self, source: Any, span: slice, engine: Any) -> None:
+    def __init__(self, source: Any, span: slice, engine: Any, keys: list[Any]) -> None:
         self.tiles, self.engine = _rows(source, span), engine
+        self.keys, self.lowering = keys, None
         self.parts, self.done = spans(size_of(span), COLUMNS), 0
         self.turned = sbuf((source.shape[1], size_of(span)), nl.bfloat16)
         self.tops, self.peak = sbuf((ROWS, len(self.parts)), nl.float32), sbuf((ROWS, 1), nl.float32)
@@ -111,6 +115,8 @@ class Columns(nl.NKIObject):
             self._square(self.parts[self.done - count], self.done - count)
             if self.done == 2 * count - 1:
                 nisa.tensor_reduce(dst=self.peak, op=nl.maximum, data=self.tops, axis=1)
+                for peak in self.keys:
+                    self.lowering = _lowering(self.peak, peak, self.turned.shape[0])
         self.done += 1
 
     def finish(self) -> None:
