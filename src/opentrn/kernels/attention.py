@@ -48,6 +48,7 @@ def attention(q: Any, k: Any, v: Any) -> Any:
             for block in spans(length, QUERIES):
                 work.append((head, block))
         keys = Columns(k[group], slice(0, length), nisa.engine.scalar, [])
+        keys.room = list(scores)  # no scores yet: sums of squares need not wait for one bank
         coming = Columns(q[work[0][0]], work[0][1], nisa.engine.vector, [keys.peak])
         values = _rows(v[group], slice(0, length), 1)
         keys.finish()
@@ -100,6 +101,7 @@ class Columns(nl.NKIObject):
     def __init__(self, source: Any, span: slice, engine: Any, keys: list[Any]) -> None:
         self.tiles, self.engine = _rows(source, span), engine
         self.keys, self.lowering = keys, None
+        self.room: list[Any] = []
         self.parts, self.done = spans(size_of(span), COLUMNS), 0
         self.turned = sbuf((source.shape[1], size_of(span)), nl.bfloat16)
         self.tops, self.peak = sbuf((ROWS, len(self.parts)), nl.float32), sbuf((ROWS, 1), nl.float32)
@@ -134,8 +136,12 @@ class Columns(nl.NKIObject):
     def _square(self, columns: slice, n: int) -> None:
         """The sums of squares of columns, on all partitions by a product with ones, and the largest of them."""
         part = self.turned[:, columns]
-        square, total = sbuf(part.shape, nl.bfloat16), psum((ROWS, size_of(columns)))
-        nisa.tensor_tensor(dst=square, data1=part, data2=part, op=nl.multiply)
+        square = sbuf(part.shape, nl.bfloat16)
+        total = self.room[n % 2][:, 0 : size_of(columns)] if self.room else psum((ROWS, size_of(columns)))
+        if self.room:  # ScalarE has nothing else to do yet, and VectorE would wait for each sum before the next square
+            nisa.activation(dst=square, op=nl.square, data=part)
+        else:
+            nisa.tensor_tensor(dst=square, data1=part, data2=part, op=nl.multiply)
         nisa.nc_matmul(dst=total, stationary=self.ones, moving=square, accumulate=False)
         nisa.tensor_reduce(dst=self.tops[:, n : n + 1], op=nl.maximum, data=total, axis=1)
 
