@@ -24,7 +24,7 @@ HEADROOM = 60.0
 
 @jit
 def attention(q: Any, k: Any, v: Any) -> Any:
-    """Causal attention: q (heads, S, d), k and v (groups, S, d), bfloat16, d at most 128 -> (heads, S, d) in the dtype of q.
+    """Causal attention: q (heads, S, d), k and v (groups, S, d), bfloat16, d at most 128, S at most 32,768 -> (heads, S, d).
 
     heads is a multiple of groups: head h reads keys and values of group h // (heads // groups). Scores are computed with
     keys on partitions, so that their exponentials are the stationary operand of the product with V as they are; a column of

@@ -16,7 +16,8 @@ __all__ = ["layer_norm", "layer_norm_backward"]
 def layer_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
     """``(x - mean) / sqrt(var + eps) * weight + bias``: x (T, H), weight and bias (H,) -> (T, H) in the dtype of x.
 
-    Sums are float32: the variance on ScalarE, the mean on ScalarE and VectorE in turn, so that both are equally busy.
+    Sums are float32: the variance on ScalarE, the mean on ScalarE and VectorE in turn, so that both are equally busy. A row is
+    held in SBUF as a whole: H is at most 8192.
     """
     tokens = x.shape[0]
     out = shared(x.shape, x.dtype)

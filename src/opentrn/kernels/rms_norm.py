@@ -14,7 +14,10 @@ __all__ = ["rms_norm", "rms_norm_backward"]
 
 @jit
 def rms_norm(x: Any, weight: Any, eps: float = 1e-6) -> Any:
-    """``x / sqrt(mean(x**2) + eps) * weight``: x (T, H), weight (H,) -> (T, H) in the dtype of x; sums in float32."""
+    """``x / sqrt(mean(x**2) + eps) * weight``: x (T, H), weight (H,) -> (T, H) in the dtype of x; sums in float32.
+
+    A row is held in SBUF as a whole: H is at most 8192.
+    """
     tokens = x.shape[0]
     out = shared(x.shape, x.dtype)
     scale = load_row(weight, min(ROWS, tokens))

@@ -56,7 +56,10 @@ def exponentials(tile: Any, lowest: Any, total: Any) -> Any:
 
 @jit
 def softmax_backward(dy: Any, y: Any) -> Any:
-    """The gradient of `softmax` from its result: ``y * (dy - sum(dy * y))`` of each row of (T, N), in the dtype of y."""
+    """The gradient of `softmax` from its result: ``y * (dy - sum(dy * y))`` of each row of (T, N), in the dtype of y.
+
+    N is at most 8192.
+    """
     dx = shared(y.shape, y.dtype)
     waiting: list[Any] = []
     for rows in spans(y.shape[0], ROWS):

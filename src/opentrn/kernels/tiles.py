@@ -71,14 +71,16 @@ def column(height: int, value: float) -> Any:
     return tile
 
 
-def row_sum(tile: Any, function: Any = nl.copy, *, scale: Any = 1.0, bias: Any = None, into: Any = None) -> Any:
+def row_sum(tile: Any, function: Any = nl.copy, *, scale: Any = 1.0, bias: Any = None) -> Any:
     """The sum of ``function(tile * scale + bias)`` over each row, (P, 1) float32; on ScalarE, in one pass.
 
-    `into` receives the elements; without it they are not kept.
+    The elements themselves are not kept.
     """
     total = sbuf((tile.shape[0], 1), nl.float32)
-    kept = sbuf(tile.shape, nl.bfloat16) if into == None else into  # noqa: E711 - NKI has no `is`
-    nisa.activation_reduce(dst=kept, op=function, data=tile, reduce_op=nl.add, reduce_res=total, scale=scale, bias=bias)
+    aside = sbuf(tile.shape, nl.bfloat16)
+    nisa.activation_reduce(
+        dst=aside, op=function, data=tile, reduce_op=nl.add, reduce_res=total, scale=scale, bias=bias
+    )
     return total
 
 
