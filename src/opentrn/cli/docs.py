@@ -18,12 +18,13 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--outputs", action="store_true", help="also run the commands whose output the pages show")
     given = parser.parse_args(argv)
     from opentrn import docs
-    from opentrn.docs import error_texts
+    from opentrn.docs import error_texts, kernels
     from opentrn.docs.outputs import refresh
 
     changed = docs.write(given.path, check=given.check)
     if given.outputs:
-        changed += [*error_texts.refresh(given.path, check=given.check), *refresh(given.path, check=given.check)]
+        for pages in (error_texts.refresh, kernels.refresh, refresh):
+            changed += pages(given.path, check=given.check)
     for page in changed:
         print(f"{'stale' if given.check else 'written'}: {page}", file=sys.stderr if given.check else sys.stdout)
     return 1 if given.check and changed else 0

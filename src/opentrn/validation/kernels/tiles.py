@@ -7,12 +7,9 @@ from typing import Any
 
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
+from opentrn.kernels.tiles import COLUMNS, ROWS, psum, sbuf
 
 __all__ = ["COLUMNS", "ROWS", "STATIC", "Stores", "load", "product", "psum", "sbuf"]
-
-ROWS, COLUMNS = 128, 512
-"""Tile sizes of TensorE: 128 partitions (and stationary columns), 512 moving columns (nl.tile_size)."""
-
 
 STATIC = {"dge_mode": nisa.dge_mode.none}
 """DMAs whose descriptors are written ahead: how a kernel is compiled with --disable-dge, and always on trn1."""
@@ -44,16 +41,6 @@ class Stores(nl.NKIObject):
     def _issue(self) -> None:
         dst, src = self.waiting.pop(0)
         nisa.dma_copy(dst=dst, src=src, **self.options)
-
-
-def sbuf(shape: tuple[int, ...], dtype: Any) -> Any:
-    """A new tensor in SBUF."""
-    return nl.ndarray(shape, dtype=dtype, buffer=nl.sbuf)
-
-
-def psum(shape: tuple[int, ...], dtype: Any = nl.float32) -> Any:
-    """A new tensor in PSUM."""
-    return nl.ndarray(shape, dtype=dtype, buffer=nl.psum)
 
 
 def load(source: Any, **options: Any) -> Any:

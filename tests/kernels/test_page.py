@@ -1,0 +1,40 @@
+"""docs/kernels.md: a line for every case, and every kernel of the library among them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import opentrn.kernels
+from opentrn.docs.kernels import CASES, PAGE, page, refresh
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def test_every_kernel_is_timed_and_on_the_page() -> None:
+    lines = [line for line in (DOCS / PAGE).read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    names = [case.kernel.__name__ for case in CASES]
+    assert [line.split("`")[1] for line in lines] == names
+    assert set(names) == set(opentrn.kernels.__all__)
+
+
+def test_a_line_tells_latency_bound_and_share() -> None:
+    softmax = next(case for case in CASES if case.kernel.__name__ == "softmax")
+    line = page((softmax,)).splitlines()[-1]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[:2] == ["`softmax`", "4096x4096"]
+    assert cells[3].startswith("memory") and 75 <= int(cells[4].rstrip("%")) <= 100
+
+
+def test_the_aims_of_the_library_hold() -> None:
+    aims = {"matmul": 88, "attention": 60, "rms_norm": 75, "softmax": 75}
+    firsts = {case.kernel.__name__: case for case in reversed(CASES)}
+    for name, least in aims.items():
+        share = int(page((firsts[name],)).splitlines()[-1].split("|")[5].strip(" %"))
+        assert share >= least, name
+
+
+def test_writing_twice_changes_nothing(tmp_path: Path) -> None:
+    assert refresh(tmp_path, check=True) == [PAGE]
+    assert not (tmp_path / PAGE).exists()
+    assert refresh(tmp_path) == [PAGE]
+    assert refresh(tmp_path, check=True) == []
