@@ -110,7 +110,8 @@ def test_the_older_dialect_has_its_names(python, name, long):
 
 def test_from_neuronxcc_import_nki_and_its_parts(python):
     text = "import opentrn; opentrn.install()\nfrom neuronxcc import nki\nfrom neuronxcc.nki import benchmark, trace\n"
-    text += "from neuronxcc.nki.language import par_dim, bfloat16\nfrom neuronxcc.nki.typing import tensor\nimport neuronxcc.nki as short\n"
+    text += "from neuronxcc.nki.language import par_dim, bfloat16\nfrom neuronxcc.nki.typing import tensor\n"
+    text += "import neuronxcc.nki as short\n"
     passes(python, text + "assert nki is short and nki.isa.nc_matmul and nki.compiler.psum.mod_alloc\n")
 
 
@@ -118,5 +119,6 @@ def test_another_neuronxcc_is_not_replaced_unasked(python, tmp_path):
     (tmp_path / "neuronxcc").mkdir()
     (tmp_path / "neuronxcc" / "__init__.py").write_text("VENDOR = 'other'\n")
     text = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport opentrn\n"
-    text += "try:\n    opentrn.install()\nexcept ImportError as error: assert 'another neuronxcc' in str(error)\nelse: raise SystemExit('taken')\n"
+    text += "try:\n    opentrn.install()\nexcept ImportError as error: assert 'another neuronxcc' in str(error)\n"
+    text += "else: raise SystemExit('taken')\n"
     passes(python, text + "opentrn.install(shadow=True)\nimport neuronxcc\nassert not hasattr(neuronxcc, 'VENDOR')\n")
