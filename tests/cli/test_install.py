@@ -91,3 +91,34 @@ def test_an_imported_nki_is_refused(python, other_nki):
 
 def test_shadow_takes_an_imported_nki_and_uninstall_gives_it_back(python, other_nki):
     passes(python, SHADOW_ALL.format(call="install(shadow=True)"), env=other_nki)
+
+
+@pytest.mark.parametrize(
+    ("name", "long"),
+    [
+        ("neuronxcc.nki", "opentrn.nki.beta1"),
+        ("neuronxcc.nki.language", "opentrn.nki.beta1.language"),
+        ("neuronxcc.nki.isa.constants", "opentrn.nki.beta1.isa.constants"),
+        ("neuronxcc.nki.compiler.sbuf", "opentrn.nki.beta1.compiler.sbuf"),
+        ("neuronxcc", "opentrn.nki.beta1.neuronxcc"),
+        ("neuronxcc.starfish.support.dtype", "opentrn.nki.beta1.neuronxcc.starfish.support.dtype"),
+    ],
+)
+def test_the_older_dialect_has_its_names(python, name, long):
+    passes(python, f"import opentrn; opentrn.install(); import {name} as short, {long} as long\nassert short is long")
+
+
+def test_from_neuronxcc_import_nki_and_its_parts(python):
+    text = "import opentrn; opentrn.install()\nfrom neuronxcc import nki\nfrom neuronxcc.nki import benchmark, trace\n"
+    text += "from neuronxcc.nki.language import par_dim, bfloat16\nfrom neuronxcc.nki.typing import tensor\n"
+    text += "import neuronxcc.nki as short\n"
+    passes(python, text + "assert nki is short and nki.isa.nc_matmul and nki.compiler.psum.mod_alloc\n")
+
+
+def test_another_neuronxcc_is_not_replaced_unasked(python, tmp_path):
+    (tmp_path / "neuronxcc").mkdir()
+    (tmp_path / "neuronxcc" / "__init__.py").write_text("VENDOR = 'other'\n")
+    text = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport opentrn\n"
+    text += "try:\n    opentrn.install()\nexcept ImportError as error: assert 'another neuronxcc' in str(error)\n"
+    text += "else: raise SystemExit('taken')\n"
+    passes(python, text + "opentrn.install(shadow=True)\nimport neuronxcc\nassert not hasattr(neuronxcc, 'VENDOR')\n")

@@ -173,7 +173,9 @@ def _gradients() -> list[Job]:
     def run(kernel: Any) -> Any:
         o = np.ascontiguousarray(out.T)[None, None].astype(np.float32)
         lse = np.ascontiguousarray(sums.reshape(-1, 128).T)[None, None].astype(np.float32)
-        made = kernel[1, 1](q, k, v, o, dy, lse, None, use_causal_mask=True, mixed_precision=False, dropout_p=0.0, softmax_scale=None)
+        made = kernel[1, 1](
+            q, k, v, o, dy, lse, None, use_causal_mask=True, mixed_precision=False, dropout_p=0.0, softmax_scale=None
+        )
         return np.stack([np.asarray(g)[0, 0].T for g in made])
 
     return [job("reference/attention.py", "flash_attn_bwd", run, lambda: want, 1e-3)]

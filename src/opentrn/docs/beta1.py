@@ -28,11 +28,19 @@ def page() -> str:
 
 
 def _named(module: ModuleType) -> list[tuple[str, Any]]:
-    return [(name, getattr(module, name)) for name in sorted(set(module.__all__)) if not inspect.ismodule(getattr(module, name))]
+    return [
+        (name, getattr(module, name))
+        for name in sorted(set(module.__all__))
+        if not inspect.ismodule(getattr(module, name))
+    ]
 
 
 def _table(module: ModuleType) -> list[str]:
-    rows = [f"| `{name}({_parameters(value)})` | {_text(value)} |" for name, value in _named(module) if inspect.isfunction(value)]
+    rows = [
+        f"| `{name}({_parameters(value)})` | {_text(value)} |"
+        for name, value in _named(module)
+        if inspect.isfunction(value)
+    ]
     return ["| function | |", "|---|---|", *rows]
 
 
