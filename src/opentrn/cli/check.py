@@ -62,7 +62,9 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="run again for each choice that public sources leave open (docs/differs.md)",
     )
-    what.add_argument("--explore", metavar="N", type=int, default=0, help="run kernels on two cores in N other legal orders")
+    what.add_argument(
+        "--explore", metavar="N", type=int, default=0, help="run kernels on two cores in N other legal orders"
+    )
     what.add_argument("--limit", metavar="N", type=int, default=LIMIT, help="a core that takes more steps does not end")
     choice_options(parser)
     report_options(parser)
@@ -96,7 +98,13 @@ def _refuse(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
     try:
         given.choice = choice_of(given)
         watch, values = given.choice.wants("hardware"), Values(given.values, given.seed)
-        given.how = {"values": values, "watch": watch, "rerun": given.rerun, "limit": given.limit, "explore": given.explore}
+        given.how = {
+            "values": values,
+            "watch": watch,
+            "rerun": given.rerun,
+            "limit": given.limit,
+            "explore": given.explore,
+        }
     except OpentrnError as error:
         parser.error(str(error))
 
