@@ -9,7 +9,7 @@ Without the option or the marker nothing else of opentrn is imported: pytest loa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import pytest
@@ -113,7 +113,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     return result
 
 
-def _asked_of(options: dict[str, Any]) -> tuple[Any, str, str | None]:
+def _asked_of(options: Mapping[str, Any]) -> tuple[Any, str, str | None]:
     """(looks, severity that fails, chip) of the options of a marker or fixture; wrong ones fail the test."""
     from opentrn.checks.finding import SEVERITIES
     from opentrn.checks.look import Choice

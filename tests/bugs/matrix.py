@@ -131,12 +131,16 @@ def bugs() -> list[Bug]:
     return made
 
 
+LIMIT = 100_000
+"""Steps that a seeded bug may take: an endless loop need not run for the two million of the command's default."""
+
+
 def check(what: str, *options: str) -> tuple[int, dict[str, Any]]:
     """(exit code, report) of ``opentrn check WHAT --format json``."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
         try:
-            code = command(["check", what, "--format", "json", *options])
+            code = command(["check", what, "--format", "json", "--limit", str(LIMIT), *options])
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 2
     return int(code or 0), json.loads(said.getvalue() or "{}")

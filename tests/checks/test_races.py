@@ -248,7 +248,7 @@ def interleaved(first, second):
     cut = [len(rest) * (k + 1) // (len(meetings) + 1) for k in range(len(meetings))]
     other = []
     for k, meeting in enumerate(meetings):
-        other += rest[cut[k - 1] if k else 0 : cut[k]] + [meeting]
+        other += [*rest[cut[k - 1] if k else 0 : cut[k]], meeting]
     return first, other + rest[cut[-1] if cut else 0 :]
 
 

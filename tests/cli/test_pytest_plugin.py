@@ -14,7 +14,7 @@ import opentrn.install
 module = sys.modules["opentrn.install"]
 
 def user_line(monkeypatch):
-    monkeypatch.setattr(module, "_found_elsewhere", lambda: "somewhere")
+    monkeypatch.setattr(module, "_found_elsewhere", lambda *_: "somewhere")
     module.uninstall()
     module.install()
 

@@ -110,9 +110,9 @@ def test_a_name_and_a_record_mean_themselves(name):
         (object, "use an array of numbers"),
         (ml_dtypes.float4_e2m1fn, "use float4_e2m1fn_x4"),
         (ml_dtypes.float8_e4m3fnuz, "FNUZ"),
-        ("flaot32", "known: float32, bfloat16"),
-        (None, "known"),
-        (np.dtype([("a", "f4")]), "known"),
+        ("flaot32", "use float32"),
+        (None, "expected: float32, bfloat16"),
+        (np.dtype([("a", "f4")]), "expected: float32, bfloat16"),
     ],
 )
 def test_refused_spelling_says_what_to_use(spelling, instead):

@@ -114,10 +114,11 @@ def _register_loops(code: KernelCode) -> Iterator[Finding]:
     """`while register:`, which is a loop on the device."""
     for function in code.functions:
         registers = values_of(code, function).registers
-        over = (n for n in nodes(function) if isinstance(n, ast.While) and isinstance(n.test, ast.Name))
-        for node in (n for n in over if n.test.id in registers and "0.6" in meant_for(code.source, n)):
-            message, hint = f"while {node.test.id}: over a register is deprecated since NKI 0.6", _WHILE
-            yield versions.finding("deprecated", message, site_at(code.source, node), hint=hint)
+        for node in (n for n in nodes(function) if isinstance(n, ast.While)):
+            over = node.test.id if isinstance(node.test, ast.Name) else None
+            if over in registers and "0.6" in meant_for(code.source, node):
+                message = f"while {over}: over a register is deprecated since NKI 0.6"
+                yield versions.finding("deprecated", message, site_at(code.source, node), hint=_WHILE)
 
 
 _WHILE = "write nl.while_loop(register, body)"
