@@ -5,14 +5,15 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from linecache import getline
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from opentrn.checks.finding import Finding
 from opentrn.errors import FileError, KernelError, MachineError, OpentrnError, Site
 from opentrn.isa.latitudes import Line, Sight
 from opentrn.program.schedule import Schedule
@@ -31,7 +32,8 @@ _DECORATORS = 20  # lines that decorators may take
 class Source:
     """A Python file and its syntax tree. `nki` are the versions of NKI it is meant for, such as ``>= 0.3`` ("": today's).
 
-    With `first` only the function whose code starts at that line is looked at, with what it calls in the file.
+    With `first` only the function whose code starts at that line is looked at, with what it calls in the file. `known` is
+    what checks found in it: the same for every launch of a kernel.
     """
 
     path: str
@@ -39,6 +41,7 @@ class Source:
     tree: ast.Module
     nki: str = ""
     first: int = 0
+    known: dict[str, tuple[Finding, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def lines(self) -> list[str]:
@@ -61,18 +64,22 @@ class Source:
     def without(self, names: Collection[str]) -> Source:
         """The file without the functions of these names, for a look at one kernel among others."""
         kept = [node for node in self.tree.body if getattr(node, "name", None) not in names]
-        return replace(self, tree=ast.Module(kept, self.tree.type_ignores))
+        return replace(self, tree=ast.Module(kept, self.tree.type_ignores), known={})
 
 
 def read_source(path: str | Path, nki: str = "", first: int = 0) -> Source:
     """The file at `path`, meant for these versions of NKI. Raises FileError where there is none, or where it is no Python."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        return Source(str(path), text, ast.parse(text, filename=str(path)), nki, first)
+        return _parsed(str(path), Path(path).read_text(encoding="utf-8"), nki, first)
     except OSError as error:
         raise FileError(f"cannot read {path}", got=error.strerror) from None
     except (SyntaxError, ValueError) as error:
         raise FileError(f"{path} is no Python file", got=str(error)) from None
+
+
+@lru_cache(64)
+def _parsed(path: str, text: str, nki: str, first: int) -> Source:
+    return Source(path, text, ast.parse(text, filename=path), nki, first)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from opentrn.checks.all import CHECKS
+from opentrn.checks.check import Check
 from opentrn.checks.evidence import Evidence, Source
 from opentrn.checks.finding import SEVERITIES, Finding, nearby
 from opentrn.checks.found.suppressions import unused
@@ -92,7 +93,7 @@ def examine(over: str, subject: Evidence | Source, choice: Choice = Choice(), fi
         judged
         for check in CHECKS.values()
         if over in check.looks and choice.wants(check.name)
-        for finding in check.looks[over](subject)
+        for finding in _found(check, over, subject)
         if (judged := choice.judged(finding)) is not None
     ]
     named = dict.fromkeys([*files, *subject.files, *(finding.file for finding in found if finding.file)])
@@ -113,6 +114,14 @@ def examine(over: str, subject: Evidence | Source, choice: Choice = Choice(), fi
         if choice.keeps(name)
     }
     return Looked(tuple(findings), tuple(suppressed), frozenset(used), frozenset(idle))
+
+
+def _found(check: Check, over: str, subject: Evidence | Source) -> Iterable[Finding]:
+    if isinstance(subject, Evidence):
+        return check.looks[over](subject)
+    if check.name not in subject.known:
+        subject.known[check.name] = tuple(check.looks[over](subject))
+    return subject.known[check.name]
 
 
 def merged(parts: Sequence[Looked], choice: Choice = Choice()) -> Looked:
