@@ -38,15 +38,24 @@ def zeros(product, tile):
     nisa.memset(dst=product, value=0.0)
 
 
+def ones(product, tile):
+    nisa.memset(dst=product, value=1.0)
+
+
 def product_before(product, tile):
     nisa.nc_matmul(dst=product, stationary=tile[:, :128], moving=tile, accumulate=False)
 
 
 @pytest.mark.parametrize("accumulate", [None, True])
 def test_a_sum_that_another_engine_starts(accumulate):
-    finding = summed(zeros, accumulate)["memory.accumulate"]
+    finding = summed(ones, accumulate)["memory.accumulate"]
     assert "nisa.nc_matmul adds to PSUM that nisa.memset wrote" in finding.message
-    assert finding.related[0].line == zeros.__code__.co_firstlineno + 1
+    assert finding.related[0].line == ones.__code__.co_firstlineno + 1
+
+
+def test_a_sum_that_starts_from_zeros_is_a_warning():
+    """AWS's own depthwise_conv1d and its architecture guide start sums so, and the page of nc_matmul forbids it."""
+    assert {label: f.severity for label, f in summed(zeros, None).items()} == {"memory.zeroed_sum": "warning"}
 
 
 @pytest.mark.parametrize(("first", "accumulate", "target"), [
@@ -78,7 +87,7 @@ def test_sums_are_followed_element_by_element(parts):
         for what, start, end in parts:
             window = product[:, 128 * start : 128 * end]
             if what == "memset":
-                nisa.memset(dst=window, value=0.0)
+                nisa.memset(dst=window, value=1.0)
             else:
                 accumulate = {"product": False, "sum": True, "auto": None}[what]
                 moving = tile[:, 128 * start : 128 * end]

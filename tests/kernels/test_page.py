@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 import opentrn.kernels
 from opentrn.docs.kernels import CASES, PAGE, page, refresh
 
@@ -17,6 +19,7 @@ def test_every_kernel_is_timed_and_on_the_page() -> None:
     assert set(names) == set(opentrn.kernels.__all__)
 
 
+@pytest.mark.slow
 def test_a_line_tells_latency_bound_and_share() -> None:
     softmax = next(case for case in CASES if case.kernel.__name__ == "softmax")
     line = page((softmax,)).splitlines()[-1]
@@ -25,6 +28,7 @@ def test_a_line_tells_latency_bound_and_share() -> None:
     assert cells[3].startswith("memory") and 75 <= int(cells[4].rstrip("%")) <= 100
 
 
+@pytest.mark.slow
 def test_the_aims_of_the_library_hold() -> None:
     aims = {"matmul": 88, "attention": 60, "rms_norm": 75, "softmax": 75}
     firsts = {case.kernel.__name__: case for case in reversed(CASES)}
@@ -33,6 +37,7 @@ def test_the_aims_of_the_library_hold() -> None:
         assert share >= least, name
 
 
+@pytest.mark.slow
 def test_writing_twice_changes_nothing(tmp_path: Path) -> None:
     assert refresh(tmp_path, check=True) == [PAGE]
     assert not (tmp_path / PAGE).exists()

@@ -35,6 +35,11 @@ memory.rule("bounds", "error", "documented", "an index or a run-time address out
 memory.rule(
     "accumulate", "error", "documented", "a product is added to PSUM that no product wrote (trn1, trn2)", MATMUL
 )
+memory.rule(
+    "zeroed_sum", "warning",
+    "documented as undefined on trn1 and trn2, though the architecture guide and AWS's depthwise_conv1d start sums this way",
+    "a product is added to PSUM that a memset set to 0", MATMUL,
+)  # fmt: skip
 memory.rule("bank", "error", "documented", "a hand-placed PSUM tensor does not start on a bank", MIGRATION)
 memory.rule("span", "warning", "documented", "an operand in PSUM is larger than one bank", TILES)
 memory.rule("unused", "warning", "inferred", "a hand-placed tensor that no instruction touches", MIGRATION)
@@ -54,10 +59,12 @@ def _(evidence: Evidence) -> Iterator[Finding]:
 def _accumulations(evidence: Evidence, core: int) -> Iterator[Finding]:
     if evidence.chip.nc_version >= 4:
         return
-    for row, writer in psum.foreign_sums(evidence.traces[core]):
-        instruction, other = (evidence.traces[core].instruction(n).name for n in (row, writer))
+    trace = evidence.traces[core]
+    for row, writer in psum.foreign_sums(trace):
+        instruction, other = (trace.instruction(n).name for n in (row, writer))
+        zeroed = other == "memset" and trace.steps[trace.step[writer]].values["value"] == 0
         yield memory.finding(
-            "accumulate",
+            "zeroed_sum" if zeroed else "accumulate",
             f"nisa.{instruction} adds to PSUM that nisa.{other} wrote; on {evidence.chip.name} the sum is undefined",
             evidence.site_of(core, row),
             hint="start the sum with a product (accumulate=False), and add the other value after the sum is read",
