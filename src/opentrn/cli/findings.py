@@ -57,10 +57,9 @@ def report(outcome: Any, form: str, path: str | None = None) -> None:
     from opentrn.checks.formats import pieces, render, summary
 
     if path:
-        from opentrn.profile.files import whole
+        from opentrn.profile.files import write_whole
 
-        with whole(path) as part:
-            part.write_text(render(outcome, form), encoding="utf-8")
+        write_whole(path, render(outcome, form))
         print(f"{summary(outcome)}\nwrote {path}", file=sys.stderr)
     elif form == "text" and sys.stdout.isatty():
         _coloured(pieces(outcome))
