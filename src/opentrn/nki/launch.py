@@ -17,7 +17,6 @@ import numpy as np
 
 from opentrn.errors import LaunchError, MemoryFault, OpentrnError
 from opentrn.execute import access
-from opentrn.execute.block import wrap_block
 from opentrn.execute.core import Core, Mode
 from opentrn.execute.lockstep import Lockstep
 from opentrn.execute.tile import sentinel
@@ -25,17 +24,16 @@ from opentrn.isa.enums import MemoryRegion
 from opentrn.isa.latitudes import Sight
 from opentrn.machine.chip import Chip, load_chip
 from opentrn.nki import settings
-from opentrn.nki.arrays import Kind, ShapeDtype, kind_of, rebuilt, stand_in
+from opentrn.nki.arguments import Argument, dtype_name, same, without_data, wrapped
+from opentrn.nki.arrays import ShapeDtype, kind_of, rebuilt, stand_in
 from opentrn.nki.notices import notice
 from opentrn.nki.objects import NKIObject
 from opentrn.nki.tensor import NkiTensor
-from opentrn.numerics.dtypes import DTYPES, DType
-from opentrn.numerics.dtypes import dtype as dtype_of
+from opentrn.numerics.dtypes import DTYPES
 from opentrn.program.allocate import MemoryMap
 from opentrn.program.recorder import ACTIVE
 from opentrn.program.site import user_site
 from opentrn.program.step import Step
-from opentrn.program.storage import Allocation
 from opentrn.program.trace import Trace
 from opentrn.program.view import View
 
@@ -83,35 +81,6 @@ class Report:
         return self.instructions.total()
 
 
-@dataclass
-class _Argument:
-    """One array argument and how to bring what the kernel wrote into it back to the caller.
-
-    `block` and `array` hold its data; None where shapes alone are recorded. `tensors` are its tensors on the cores, `number` tells
-    arguments apart.
-    """
-
-    original: Any
-    shape: tuple[int, ...]
-    dtype: DType
-    kind: Kind | None = None
-    shared: bool = False
-    block: Any = None
-    array: np.ndarray | None = None
-    tensors: list[Allocation] = field(default_factory=list)
-    number: int = 0
-
-    @property
-    def stored(self) -> bool:
-        """An instruction wrote into it."""
-        return any(tensor.written for tensor in self.tensors)
-
-    @property
-    def changes(self) -> bool:
-        """What is stored into it reaches the caller (the arrays of jax never change)."""
-        return self.shared or self.kind is None or self.kind.write_back is not None
-
-
 class _Launch:
     """One run of one kernel on the cores of one rank."""
 
@@ -126,7 +95,7 @@ class _Launch:
     ) -> None:
         self.function, self.name, self.lnc, self.options, self.mode = function, name, lockstep.cores, options, mode
         self.chip = load_chip(options.target)
-        self.arguments: dict[int, _Argument] = {}
+        self.arguments: dict[int, Argument] = {}
         seats = range(rank * self.lnc, (rank + 1) * self.lnc)
         self.cores = [Core(self.chip, seat, lockstep, mode, self._stochastic(seat)) for seat in seats]
         for core in self.cores:
@@ -141,17 +110,17 @@ class _Launch:
         """A caller's value as the kernel sees it; containers are rebuilt around their arrays."""
         like = None if self.mode.data else stand_in(value)
         if like is not None:
-            return self._tensor(core, value, lambda: _stand_in(value, like))
+            return self._tensor(core, value, lambda: without_data(value, like))
         kind = kind_of(value)
         if kind is not None:
-            return self._tensor(core, value, lambda: _wrap(value, kind, self.options.wide))
+            return self._tensor(core, value, lambda: wrapped(value, kind, self.options.wide))
         if isinstance(value, ShapeDtype):
             storage = core.allocate(value.shape, DTYPES[value.dtype], MemoryRegion.shared_hbm)
             return NkiTensor.whole(storage)
         if isinstance(value, (tuple, list, dict)):
             return rebuilt(value, lambda item: self.argument(core, item))
         if isinstance(value, (np.dtype, type)) or type(value).__module__ in ("torch", "jax._src.numpy.scalar_types"):
-            return _dtype_argument(value)
+            return dtype_name(value)
         if isinstance(value, np.generic):
             return value.item()
         if isinstance(value, NKIObject) or dataclasses.is_dataclass(value):
@@ -162,14 +131,14 @@ class _Launch:
         """A copy around the kernel's tensors, made from the object's dictionary; itself where it holds no arrays."""
         fields = getattr(value, "__dict__", {})
         seen = {name: self.argument(core, item) for name, item in fields.items()}
-        if all(seen[name] is item or _same(seen[name], item) for name, item in fields.items()):
+        if all(seen[name] is item or same(seen[name], item) for name, item in fields.items()):
             return value
         made = object.__new__(type(value))
         for name, item in seen.items():
             object.__setattr__(made, name, item)
         return made
 
-    def _tensor(self, core: Core, value: Any, make: Callable[[], _Argument]) -> NkiTensor:
+    def _tensor(self, core: Core, value: Any, make: Callable[[], Argument]) -> NkiTensor:
         found = self.arguments.get(id(value))
         if found is None:
             found = self.arguments[id(value)] = make()
@@ -339,55 +308,6 @@ def _is_all_of(view: View) -> bool:
     """True when the view shows its storage as it was allocated."""
     whole = View.whole(view.storage)
     return view.dynamic is None and (view.shape, view.strides, view.dtype) == (whole.shape, whole.strides, whole.dtype)
-
-
-def _same(seen: Any, given: Any) -> bool:
-    """True for containers that were rebuilt without a change."""
-    if isinstance(given, (tuple, list)):
-        return len(seen) == len(given) and all(s is g or _same(s, g) for s, g in zip(seen, given, strict=True))
-    return isinstance(given, dict) and all(seen[key] is g or _same(seen[key], g) for key, g in given.items())
-
-
-def _dtype_argument(value: Any) -> Any:
-    """A numpy, torch or jax dtype as the NKI string; classes that name none pass through."""
-    try:
-        return dtype_of(value).name
-    except OpentrnError:
-        return value
-
-
-def _wrap(value: Any, kind: Kind, wide: bool) -> _Argument:
-    seen = kind.to_numpy(value)
-    try:
-        named = dtype_of(value.dtype)
-    except OpentrnError as error:
-        error.site = user_site()
-        raise
-    _check_shape(seen.shape)
-    if wide and named.is_float and named.itemsize < 4:
-        array, shared = np.ascontiguousarray(seen.astype(np.float32)), False
-    elif kind.write_back is not None and seen.flags.c_contiguous and seen.flags.writeable and seen.flags.aligned:
-        array, shared = seen, True
-    else:
-        array, shared = np.array(seen, order="C"), False
-    flat = array.reshape(-1).view(np.uint8)
-    block = wrap_block(flat, array.dtype.itemsize)
-    return _Argument(value, tuple(value.shape), named, kind, shared, block, array)
-
-
-def _stand_in(value: Any, like: ShapeDtype) -> _Argument:
-    _check_shape(like.shape)
-    return _Argument(value, like.shape, DTYPES[like.dtype], kind_of(value))
-
-
-def _check_shape(shape: tuple[int, ...]) -> None:
-    if not shape or 0 in shape:
-        raise LaunchError(
-            "argument array",
-            site=user_site(),
-            got=f"shape {shape}",
-            expected="at least one dimension and one element",
-        )
 
 
 _Call = tuple[tuple[Any, ...], dict[str, Any]]

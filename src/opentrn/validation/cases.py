@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from opentrn.nki.launch import ShapeDtype
+from opentrn.nki.arrays import ShapeDtype
 from opentrn.validation.kernels import attention, conv2d, elementwise, kmeans, mamba, matmul, mlp, probes, vector_add
 from opentrn.validation.rows import Row
 
