@@ -97,12 +97,10 @@ class Evidence:
 
     `faults` are the memory faults that were met, in program order; `failures` is what ended the kernel early; `notices`
     are the warnings that were shown on the way, `sights` the values for which a choice of ours matters (`isa.latitudes`).
-    `traces` are the programs of the cores, as far as they came. `results` is what the kernel gave back; `again` runs it
-    once more on the same arguments with other launch options (`nki.launch.launch`) and gives the launch's report;
-    `arguments` tells them as text. `outputs` are the arrays that it gave back or stored into; `otherwise` gives those of
-    one more run with a choice taken the other way at some lines, or None where that run fails. `rerun` asks for every such
-    run, not only for those that the run itself calls for. `reschedule` gives the outputs of one more run in another order,
-    and `explore` asks for so many of those.
+    `traces` are the programs of the cores, as far as they came; `arguments` tells those of the kernel as text. `outputs` are
+    the arrays that it gave back or stored into; `otherwise` gives those of one more run with a choice taken the other way
+    at some lines, or None where that run fails. `rerun` asks for every such run, not only for those that the run itself
+    calls for. `reschedule` gives the outputs of one more run in another order, and `explore` asks for so many of those.
     """
 
     kernel: str
@@ -113,8 +111,6 @@ class Evidence:
     faults: Sequence[OpentrnError] = ()
     failures: Sequence[Exception] = ()
     notices: Sequence[Notice] = ()
-    results: Any = None
-    again: Callable[..., Any] | None = None
     arguments: str = ""
     sights: Sequence[Sight] = ()
     outputs: Sequence[np.ndarray] = ()

@@ -15,7 +15,6 @@ from opentrn.checks.finding import Finding
 from opentrn.checks.look import Choice, examine, merged
 from opentrn.errors import Site
 from opentrn.execute.scrutiny import Otherwise
-from opentrn.isa.latitudes import Line
 from opentrn.nki import kernel as kernels
 from opentrn.nki.arrays import kind_of, stand_in
 from opentrn.nki.inputs import fresh
@@ -23,7 +22,6 @@ from opentrn.nki.kernel import Kernel, simulate, start
 from opentrn.nki.launch import Report
 from opentrn.nki.profile import launch_key
 from opentrn.nki.values import ORDINARY, Values
-from opentrn.program.schedule import Schedule
 
 __all__ = ["LIMIT", "check", "checking", "evidence_of"]
 
@@ -93,45 +91,35 @@ def evidence_of(
 ) -> Evidence:
     """What a run of `kernel` on copies of its arguments shows, faults and failures included; see `Evidence`."""
 
-    def again(**options: Any) -> Report:
+    def launched(**mode: Any) -> Report:
         given, named = fresh((args, kwargs), values)
-        usual = {"target": target, "strict": False, "trace": True, "catch": True, "limit": limit}
-        return start(kernel, given, named, usual | options)
+        return start(kernel, given, named, {"target": target, "strict": False, "catch": True, "limit": limit} | mode)
+
+    def once_more(**mode: Any) -> list[np.ndarray] | None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            report = launched(**mode)
+        return None if report.failures else _outputs(report)
 
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("default")
-        report = again(watch=watch)
-
-    def otherwise(name: str, lines: frozenset[Line]) -> list[np.ndarray] | None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            other = again(other=Otherwise(name, lines), trace=False)
-        return None if other.failures else _outputs(other)
-
-    def reschedule(schedule: Schedule) -> list[np.ndarray] | None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            other = again(schedule=schedule, trace=False)
-        return None if other.failures else _outputs(other)
-
+        report = launched(trace=True, watch=watch)
     return Evidence(
         kernel.__name__,
         kernel.func,
         report.chip,
         report.lnc,
         report.traces or [],
-        report.warnings,
-        report.failures,
-        [Notice(w.category, str(w.message), Site(w.filename, w.lineno)) for w in shown],
-        report.results,
-        again,
-        _told(kernel, args, kwargs),
-        report.sights,
-        _outputs(report),
-        otherwise,
-        rerun,
+        faults=report.warnings,
+        failures=report.failures,
+        notices=[Notice(w.category, str(w.message), Site(w.filename, w.lineno)) for w in shown],
+        arguments=_told(kernel, args, kwargs),
+        sights=report.sights,
+        outputs=_outputs(report),
+        otherwise=lambda name, lines: once_more(other=Otherwise(name, lines)),
+        rerun=rerun,
+        reschedule=lambda schedule: once_more(schedule=schedule),
         explore=explore,
-        reschedule=reschedule,
     )
 
 
