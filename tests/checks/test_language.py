@@ -272,6 +272,34 @@ def test_a_checked_kernel_is_judged_by_its_source_and_no_other_of_its_file():
     assert found.line == kernel_of_a_set.__code__.co_firstlineno + 1 and found.count == 1
 
 
+def test_a_decorated_kernel_is_judged_by_its_source_too():
+    found = {f.label for f in opentrn.check(nki.jit(kernel_of_a_set))(X)}
+    assert found == {f.label for f in opentrn.check(decorated_kernel_of_a_set)(X)} == {"language.value"}
+
+
+@nki.jit
+def decorated_kernel_of_a_set(x):
+    chosen = {128}
+    return copy_of(x) if x.shape[0] in chosen else x
+
+
+def test_an_older_spelling_of_an_operand_is_found_in_every_launch_at_its_own_line():
+    @nki.jit
+    def kernel(x):
+        number = nl.ndarray((1, 1), dtype=nl.int32, buffer=nl.sbuf)
+        nisa.memset(dst=number, value=3.0)
+        nisa.memset(dst=number, value=3.0)
+        nisa.dma_copy(dst=x[0:1, 0:1], src=number)
+        return x
+
+    for _ in range(2):
+        found = [f for f in opentrn.check(kernel)(X) if f.label == "versions.older"]
+        first = kernel.func.__code__.co_firstlineno
+        assert [(f.file, f.line, f.count, f.hint) for f in found] == [
+            (__file__, first + line, 1, "write 3") for line in (3, 4)
+        ]
+
+
 def test_what_a_kernel_raises_is_a_finding_at_the_users_innermost_line():
     def helper(x):
         return {}["missing"]

@@ -11,9 +11,8 @@ import pytest
 import torch
 from tests.nki.kit import computed, inside, tile
 
-from opentrn.errors import LaunchError, RuleError
+from opentrn.errors import HardwareWarning, LaunchError, RuleError
 from opentrn.nki import language as nl
-from opentrn.nki.notices import HardwareWarning
 
 RNG = np.random.default_rng(11)
 X = RNG.uniform(-4, 4, (8, 33)).astype(np.float32)

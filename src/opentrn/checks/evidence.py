@@ -32,7 +32,7 @@ _DECORATORS = 20  # lines that decorators may take
 class Source:
     """A Python file and its syntax tree. `nki` are the versions of NKI it is meant for, such as ``>= 0.3`` ("": today's).
 
-    With `first` only the function whose code starts at that line is looked at, with what it calls in the file. `known` is
+    With `first` only the function whose `def` or decorators have that line is looked at, with what it calls in the file. `known` is
     what checks found in it: the same for every launch of a kernel.
     """
 

@@ -64,7 +64,7 @@ def code_of(source: Source) -> KernelCode:
     entries = [f for f in functions if any(_is_jit(d, aliases) for d in f.decorator_list)]
     start = [*entries, *(f for f in functions if _issues(f, aliases))]
     if source.first:
-        start = entries = [f for f in functions if first_line(f) == source.first]
+        start = entries = [f for f in functions if first_line(f) <= source.first <= f.lineno]
     inside = _reached(start, functions, classes)
     assigned = [node for node in source.tree.body if isinstance(node, ast.Assign)]
     values = {t.id: node.value for node in assigned for t in node.targets if isinstance(t, ast.Name)}

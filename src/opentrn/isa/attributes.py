@@ -6,13 +6,12 @@ understood, with a DeprecationWarning that names today's spelling (NKI 0.3.0 rel
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from enum import Enum
 from numbers import Integral, Real
 from typing import Any
 
-from opentrn.isa.spec import Attribute, Broken
+from opentrn.isa.spec import Attribute, Broken, note
 from opentrn.numerics.activations import ACTIVATIONS, Activation
 from opentrn.numerics.alu import ALU, AluOp
 
@@ -63,7 +62,7 @@ def member(value: Any, kind: type[Enum]) -> Any:
     if found is None:
         raise Broken(repr(value), f"a member of {kind.__name__}: {', '.join(m.name for m in kind)}")
     text = f"{value!r} is the old spelling of nki.isa.{kind.__name__}.{found.name}"
-    warnings.warn(text, DeprecationWarning, stacklevel=2)
+    note(text)
     return found
 
 

@@ -241,6 +241,15 @@ class Use:
         return found
 
 
+NOTED: list[str] = []
+"""What attributes and rules say about a use that is legal (`note`), until `program.step.prepare` takes it for the step."""
+
+
+def note(text: str) -> None:
+    """Say something about the use that is being checked, such as that it has an older spelling."""
+    NOTED.append(text)
+
+
 @dataclass
 class Instruction:
     """One instruction of the chip. See `instruction` for how a file declares it."""

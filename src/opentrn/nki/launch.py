@@ -26,11 +26,11 @@ from opentrn.machine.chip import Chip, load_chip
 from opentrn.nki import settings
 from opentrn.nki.arguments import Argument, dtype_name, same, without_data, wrapped
 from opentrn.nki.arrays import ShapeDtype, kind_of, rebuilt, stand_in
-from opentrn.nki.notices import notice
 from opentrn.nki.objects import NKIObject
 from opentrn.nki.tensor import NkiTensor
 from opentrn.numerics.dtypes import DTYPES
 from opentrn.program.allocate import MemoryMap
+from opentrn.program.notices import notice
 from opentrn.program.recorder import ACTIVE
 from opentrn.program.site import user_site
 from opentrn.program.step import Step

@@ -12,7 +12,7 @@ from typing import Any
 
 from opentrn.nki import settings
 from opentrn.nki.kernel import Kernel, simulate
-from opentrn.nki.notices import notice
+from opentrn.program.notices import notice
 
 __all__ = ["cpu_simulate"]
 

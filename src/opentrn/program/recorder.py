@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from opentrn.errors import LaunchError, OpentrnError
 from opentrn.isa.spec import Instruction, Use
 from opentrn.program import native
+from opentrn.program.notices import notice
 from opentrn.program.site import OWN, is_own, user_site
 from opentrn.program.step import Step, prepare
 from opentrn.program.trace import Loop
@@ -175,6 +176,8 @@ def _slow(instruction: Instruction, key_of: Callable[..., Any], arguments: dict[
             step = prepare(instruction, arguments, recorder.chip, user_site(2), recorder.plan)
         except OpentrnError as error:
             raise error from None  # the reader need not know that it was looked up before it was checked
+        for text in step.notes:
+            notice(text, DeprecationWarning)
         if key is not None:
             recorder.steps[key] = step
     return step

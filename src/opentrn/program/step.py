@@ -16,7 +16,7 @@ from opentrn.errors import RuleError, Site
 from opentrn.isa.attributes import member
 from opentrn.isa.enums import engine
 from opentrn.isa.rules import common, cure
-from opentrn.isa.spec import Broken, Cost, Instruction, Use
+from opentrn.isa.spec import NOTED, Broken, Cost, Instruction, Use
 from opentrn.program.view import View
 
 __all__ = ["Step", "prepare"]
@@ -27,7 +27,7 @@ class Step:
     """A checked signature. `names` are the operands that are tensors, in the order in which records hold them.
 
     `pick` takes the tensors out of a call's operands; `indexed` tells that one of them has a run-time address; `native`
-    is the native core's plan, or None where the numpy meaning runs.
+    is the native core's plan, or None where the numpy meaning runs. `notes` are older spellings that the use has.
     """
 
     instruction: Instruction
@@ -39,6 +39,7 @@ class Step:
     pick: Callable[[tuple[Any, ...]], tuple[View, ...]]
     indexed: bool
     native: Any = None
+    notes: tuple[str, ...] = ()
     _cost: Cost | None = None
 
     def use(self, operands: tuple[Any, ...], core: Any = None) -> Use:
@@ -77,6 +78,7 @@ def prepare(
 
     `plan` makes the native plan (None without native core). Raises RuleError naming the first broken rule.
     """
+    NOTED.clear()
     asked = arguments.get("engine", engine.unknown)
     values = {name: arguments[name] for name in instruction.signature.parameters if name not in ("name", "engine")}
 
@@ -120,7 +122,7 @@ def prepare(
     native = plan(instruction, use, names) if plan is not None else None
     indexed = any(tensor.dynamic is not None for _, tensor in named)
     pick = _picker([values[n] for n in instruction.operands])
-    return Step(instruction, use.engine, _prototypes(use), names, roles, chip, pick, indexed, native)
+    return Step(instruction, use.engine, _prototypes(use), names, roles, chip, pick, indexed, native, tuple(NOTED))
 
 
 def _role(operand: Any, values: dict[str, Any]) -> str:

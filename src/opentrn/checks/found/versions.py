@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
 
 from opentrn.checks.api_versions import VERSIONS, Use, later, meant_for, methods, near, note_of, span, uses
 from opentrn.checks.check import Check
@@ -58,11 +61,21 @@ versions.rule(
 
 @versions.run
 def _(evidence: Evidence) -> Iterator[Finding]:
+    noted = {text for trace in evidence.traces for step in trace.steps for text in step.notes}
     for notice in evidence.notices:
-        if issubclass(notice.category, DeprecationWarning) and "NKI" in notice.text:
-            what, _, hint = notice.text.partition(": ")
-            label = "deprecated" if "deprecated since" in what else "older"
-            yield versions.finding(label, what, notice.site, hint=hint or None)
+        if issubclass(notice.category, DeprecationWarning) and "NKI" in notice.text and notice.text not in noted:
+            yield _spelling(notice.text, notice.site)
+    for core, trace in enumerate(evidence.traces):
+        for number in (n for n, step in enumerate(trace.steps) if step.notes):
+            rows = np.flatnonzero(trace.step == number)
+            _, first = np.unique(trace.place[rows], return_index=True)  # each line once
+            for row, text in product(rows[first].tolist(), trace.steps[number].notes):
+                yield _spelling(text, evidence.site_of(core, row))
+
+
+def _spelling(text: str, site: Site | None) -> Finding:
+    what, _, hint = text.partition(": ")
+    return versions.finding("deprecated" if "deprecated since" in what else "older", what, site, hint=hint or None)
 
 
 @versions.source

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from math import isfinite
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from opentrn.isa import attributes as a
 from opentrn.isa import enums
 from opentrn.isa.costs import gpsimd_cost, inferred, vector_cost
-from opentrn.isa.spec import ON_CHIP, Broken, Cost, Native, Use, instruction, into
+from opentrn.isa.spec import ON_CHIP, Broken, Cost, Native, Use, instruction, into, note
 from opentrn.numerics.casts import stored_f32
 from opentrn.numerics.dtypes import DTYPES
 
@@ -43,8 +42,9 @@ def _(use: Use) -> None:
             "an int",
             f"write {int(use.value)}" if isfinite(use.value) else None,
         )
-    text = f"nisa.memset(value={use.value}) into {use.dst.dtype} is the spelling of NKI before 0.3.0: write {int(use.value)}"
-    warnings.warn(text, DeprecationWarning, stacklevel=2)
+    note(
+        f"nisa.memset(value={use.value}) into {use.dst.dtype} is the spelling of NKI before 0.3.0: write {int(use.value)}"
+    )
 
 
 @memset.rule("c2", "documented", "a packed x4 dst takes 0 only")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from opentrn.errors import UnsupportedError, ViewError
-from opentrn.nki.notices import notice
+from opentrn.program.notices import notice
 from opentrn.program.site import user_site
 
 __all__ = ["Grid", "Index", "Mask", "arange", "broadcast", "constant", "is_whole", "mgrid"]

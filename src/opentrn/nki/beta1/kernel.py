@@ -17,7 +17,7 @@ from opentrn.nki.beta1.language.program import nc, spmd_dim
 from opentrn.nki.beta1.programs import run_programs
 from opentrn.nki.beta1.tensor import Tensor, tensor_of
 from opentrn.nki.launch import Report
-from opentrn.nki.notices import notice
+from opentrn.program.notices import notice
 from opentrn.program.recorder import active
 from opentrn.program.site import user_site
 from opentrn.program.view import View

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opentrn.errors import LaunchError
-from opentrn.nki.notices import notice
+from opentrn.program.notices import notice
 from opentrn.program.site import user_site
 
 __all__ = ["Old", "accepts_older", "deprecated", "older_call", "reordered", "translate"]

@@ -14,8 +14,8 @@ import numpy as np
 from opentrn.errors import LaunchError, SimulationOnly
 from opentrn.execute.tile import Tile
 from opentrn.nki.language.memory import ndarray
-from opentrn.nki.notices import notice
 from opentrn.nki.tensor import NkiTensor
+from opentrn.program.notices import notice
 from opentrn.program.recorder import ACTIVE
 from opentrn.program.site import user_site
 from opentrn.program.view import View

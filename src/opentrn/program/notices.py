@@ -7,7 +7,7 @@ import warnings
 from opentrn.errors import HardwareWarning
 from opentrn.program.site import user_frame
 
-__all__ = ["HardwareWarning", "notice"]
+__all__ = ["notice"]
 
 
 def notice(text: str, category: type[Warning] = HardwareWarning) -> None:
