@@ -10,6 +10,7 @@ Without the option or the marker nothing else of opentrn is imported: pytest loa
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -85,7 +86,8 @@ def trn_check() -> Callable[..., Callable[..., list[Any]]]:
 
         def run(*args: Any, **kwargs: Any) -> list[Any]:
             __tracebackhide__ = True
-            looks.add(evidence_of(simulate(kernel), args, kwargs, target))
+            watch = looks.choice.wants("hardware")
+            looks.add(evidence_of(simulate(kernel), args, kwargs, target, watch=watch), source=True)
             _judge(looks, fail_on)
             return list(looks.outcome().findings)
 
@@ -103,7 +105,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
     looks, fail_on, target = _asked_of(marker.kwargs)
     try:
-        with checking(looks.add, target):
+        with checking(partial(looks.add, source=True), target, watch=looks.choice.wants("hardware")):
             result = yield
     except BaseException:
         if looks.subjects:

@@ -39,7 +39,7 @@ def test_calls_are_counted_and_timed_once_for_each_signature(pair):
     assert s.launches[0].report.latency_us == alone
     assert s.latency_us == pytest.approx(sum(each.report.latency_us * each.count for each in s.launches))
     text = str(s)
-    assert text.startswith("5 kernel calls on trn2: ") and "add[2]" in text and "float32[32, 16]" in text
+    assert text.startswith("5 kernel calls on trn2: ") and "add[2]" in text and "float32[32,16]" in text
     data = json.loads(json.dumps(s.to_dict()))
     assert data["calls"] == 5 and data["launches"][0]["calls"] == 3 and data["launches"][0]["latency_us"] == alone
 

@@ -26,7 +26,8 @@ from typing import Any
 import opentrn
 from opentrn.checks.all import CHECKS
 from opentrn.checks.evidence import read_source
-from opentrn.checks.look import look
+from opentrn.checks.look import Choice
+from opentrn.checks.outcome import Looks
 from opentrn.cli import main as command
 from opentrn.isa.all import REGISTRY
 from opentrn.nki.check import checking
@@ -247,13 +248,13 @@ def run_samples(root: Path) -> None:
     rows, seen = [], set()
     for job in [*matmul_jobs("nki-samples", "matrix_multiplication"), *mx_jobs(folder)]:
         kernel = getattr(load(folder / job.file), job.kernel)
-        found: list[dict[str, Any]] = []
-        with checking(lambda evidence, into=found: into.extend(f.to_dict() for f in look("run", evidence)), job.target):
+        looks = Looks(Choice())
+        with checking(looks.add, job.target):
             job.run(kernel)
         if job.file not in seen:  # what its source shows is the file's, not the kernel's
             seen.add(job.file)
-            found += [f.to_dict() for f in look("source", read_source(folder / job.file))]
-        made = _clean(job.kernel, 1, found)
+            looks.add_source(read_source(folder / job.file))
+        made = _clean(job.kernel, 1, [finding.to_dict() for finding in looks.outcome().findings])
         counts = [str(made.counts[s]) for s in ("error", "warning", "advice")]
         rows.append([commit.stdout.strip(), job.kernel, job.target, *counts, "; ".join(made.labels)])
     with SAMPLES.open("w", newline="", encoding="utf-8") as file:

@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from tests.checks.language_pairs import HEAD, PAIRS, RUN, file_of
+from tests.checks.looking import look
 
 import opentrn
 from opentrn import nki
@@ -16,7 +17,6 @@ from opentrn.checks.api_versions import VERSIONS, needs, note_of, parse, span, v
 from opentrn.checks.constructs import _NAMES
 from opentrn.checks.evidence import Source
 from opentrn.checks.kernels import code_of
-from opentrn.checks.look import look
 from opentrn.checks.page import codes
 from opentrn.errors import LaunchError, NkiValidationError
 from opentrn.isa.all import REGISTRY

@@ -6,12 +6,13 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from tests.checks.looking import look
 
 import opentrn
 from opentrn import nki
 from opentrn.checks.conflicts import races_of
 from opentrn.checks.explore import Search, explored
-from opentrn.checks.look import Choice, look
+from opentrn.checks.look import Choice
 from opentrn.checks.order import order_of
 from opentrn.cli.kernels import launches_of, module_of
 from opentrn.errors import KernelError

@@ -2,10 +2,12 @@
 
 import ast
 
+from tests.checks.looking import look
+
 from opentrn.checks.check import CHECKS, Check
 from opentrn.checks.evidence import Source, read_source
 from opentrn.checks.finding import Finding
-from opentrn.checks.look import Choice, examine, look, merged
+from opentrn.checks.look import Choice, examine, merged
 from opentrn.checks.outcome import Looks
 from opentrn.checks.suppressions import suppressions_in
 from opentrn.nki import isa as nisa
@@ -111,9 +113,9 @@ def test_a_suppressed_finding_is_left_out_and_a_useless_comment_is_one():
 
 def test_a_comment_that_one_run_needs_is_in_use():
     evidence = [evidence_of(simulate(half_loaded), (SHAPE,), {"whole": whole}) for whole in (True, False)]
-    parts = [examine("run", each) for each in evidence]
-    assert len(merged(parts[:1]).findings) == 2
-    found = merged(parts)
+    parts = [examine("run", each, Choice()) for each in evidence]
+    assert len(merged(parts[:1], Choice()).findings) == 2
+    found = merged(parts, Choice())
     assert labels(found.findings) == ["suppressions.unused"] and "clobber" in found.findings[0].message
     ((finding, reason),) = found.suppressed
     assert finding.label == "memory.uninitialised" and reason == "the test wants it so"

@@ -106,6 +106,12 @@ def test_the_launches_of_a_script(opentrn, script):
     assert "MemoryFault" in done.stderr and "8192.0" in done.stderr  # the launches themselves go on as they would alone
 
 
+def test_what_a_script_says_as_it_leaves_is_shown(opentrn, script):
+    leaving = "\nimport sys\nimport numpy as np\ngood(np.ones((128, 64), np.float32))\nsys.exit('values differ')\n"
+    done = opentrn("check", "--script", script(KERNELS + leaving))
+    assert done.returncode == 1 and "values differ\n" in done.stderr and "no findings" in done.stdout
+
+
 def test_a_script_that_launches_nothing(opentrn, script):
     done = opentrn("check", "--script", script(KERNELS))
     assert done.returncode == 2 and "launched no kernel" in done.stderr

@@ -204,12 +204,20 @@ def test_milder(trn_check):
 def test_part(trn_check):
     trn_check(kernel, target="trn3")(X, 100)
 
+def test_source(trn_check):
+    trn_check(kernel_of_a_set, fail_on="warning")(X)
+
+@nki.jit
+def kernel_of_a_set(x):
+    chosen = {128}
+    return kernel(x, 128) if x.shape[0] in chosen else x
+
 def test_wrong(trn_check):
     trn_check(kernel, only=["memroy"])
 """,
         "--opentrn",
     )
-    result.assert_outcomes(passed=2, failed=2)
+    result.assert_outcomes(passed=2, failed=3)
     result.stdout.fnmatch_lines(
-        ["*error: memory.unwritten (in kernel)", "*width=100) on trn3*", "*did you mean memory*"]
+        ["*error: memory.unwritten (in kernel)", "*width=100) on trn3*", "*language.value*", "*did you mean memory*"]
     )

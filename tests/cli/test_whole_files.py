@@ -108,9 +108,8 @@ def test_a_device_that_is_full_is_an_error_of_the_command(folder):
     assert done.returncode == 1 and "No space left on device" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_pages_of_the_manual_and_of_validation_are_written_whole(tmp_path, monkeypatch):
+def test_pages_of_the_manual_are_written_whole(tmp_path, monkeypatch):
     from opentrn import docs
-    from opentrn.validation.page import write
 
     def full(self, text, **_):
         self.write_bytes(text.encode()[: len(text) // 2])
@@ -119,7 +118,6 @@ def test_pages_of_the_manual_and_of_validation_are_written_whole(tmp_path, monke
     monkeypatch.setattr(docs, "_pages", lambda: {"isa/index.md": "new"})
     for path, action in (
         (tmp_path / "isa" / "index.md", lambda: docs.write(tmp_path)),
-        (tmp_path / "accuracy.md", lambda: write(tmp_path / "accuracy.md", "new")),
         (tmp_path / "any.txt", lambda: write_whole(tmp_path / "any.txt", "new")),
     ):
         path.parent.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ import pytest
 from opentrn.cli.validate import main
 from opentrn.errors import FileError, MachineError, OpentrnError
 from opentrn.validation import predict
-from opentrn.validation.page import family_errors, page, worse, write
+from opentrn.validation.page import family_errors, page, worse
 from opentrn.validation.predict import Result, predictions
 from opentrn.validation.rows import rows, select
 from opentrn.validation.summary import families, rankings, spearman
@@ -108,15 +108,6 @@ def test_a_text_that_is_no_page():
         family_errors("# Something else")
 
 
-def test_a_page_is_written_whole_or_not_at_all(tmp_path):
-    write(tmp_path / "page.md", "text")
-    assert (tmp_path / "page.md").read_text() == "text"
-    with pytest.raises(FileError):
-        write(tmp_path / "no" / "page.md", "text")
-    assert [each.name for each in tmp_path.iterdir()] == ["page.md"]
-
-
-# ------------------------------------------------------------------ the command
 def test_json(capsys):
     assert main(["--json", "--family", "instructions-trn1"]) == 0
     found = json.loads(capsys.readouterr().out)["rows"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from opentrn.errors import LaunchError
-from opentrn.nki.arrays import ShapeDtype, kind_of, rebuilt
+from opentrn.nki.arrays import ShapeDtype, kind_of, leaves, rebuilt
 from opentrn.numerics.dtypes import DTYPES
 
 __all__ = ["conform", "deviation"]
@@ -40,16 +41,14 @@ def _cast(array: np.ndarray, like: ShapeDtype) -> np.ndarray:
 
 def deviation(got: Any, expected: Any) -> float:
     """The largest deviation among arrays in the same places, each relative to the largest magnitude it should have."""
-    pairs = list(zip(_leaves(got), _leaves(expected), strict=False))
-    return max((_relative(g, e) for g, e in pairs), default=0.0)
+    return max(map(_relative, _arrays(got), _arrays(expected)), default=0.0)
 
 
-def _leaves(value: Any) -> list[np.ndarray]:
-    if isinstance(value, (tuple, list, dict)):
-        items = value.values() if isinstance(value, dict) else value
-        return [leaf for item in items for leaf in _leaves(item)]
-    kind = kind_of(value)
-    return [] if kind is None else [np.asarray(kind.to_numpy(value)).astype(np.float64)]
+def _arrays(value: Any) -> Iterator[np.ndarray]:
+    for leaf in leaves(value):
+        kind = kind_of(leaf)
+        if kind is not None:
+            yield np.asarray(kind.to_numpy(leaf)).astype(np.float64)
 
 
 def _relative(got: np.ndarray, expected: np.ndarray) -> float:

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from opentrn.nki.arrays import ShapeDtype, stand_in
-from opentrn.profile.files import whole
+from opentrn.nki.arrays import told
+from opentrn.profile.files import write_whole
 from opentrn.profile.html import page_of
 from opentrn.profile.text import spoken, table
 
@@ -29,7 +29,7 @@ def rows(session: Session) -> list[tuple[str, ...]]:
     for launch, findings in _longest_first(session):
         report, spent = launch.report, launch.report.latency_us * launch.count
         found.append((
-            _name(launch), arguments(launch), f"{launch.count:,}", spoken(report.latency_us), spoken(spent),
+            _name(launch), told(*launch.args, **launch.kwargs), f"{launch.count:,}", spoken(report.latency_us), spoken(spent),
             f"{spent / total:.0%}", _counted(findings), report.verdict,
         ))  # fmt: skip
     return found
@@ -54,7 +54,7 @@ def to_data(session: Session) -> dict[str, Any]:
             "kernel": launch.kernel.__name__,
             "cores": launch.kernel.lnc,
             "target": launch.report.target,
-            "arguments": arguments(launch),
+            "arguments": told(*launch.args, **launch.kwargs),
             "calls": launch.count,
             "latency_us": launch.report.latency_us,
             "total_us": launch.report.latency_us * launch.count,
@@ -74,22 +74,6 @@ def to_data(session: Session) -> dict[str, Any]:
         "deviations": [vars(each) for each in session.deviations],
         "first_deviation": None if first is None else vars(first),
     }
-
-
-def arguments(launch: Launch) -> str:
-    """Shapes and dtypes of the arrays of a launch, in order: ``(128, 512) bfloat16, 0.5``."""
-    named = [f"{name}={_shown(value)}" for name, value in launch.kwargs.items()]
-    return ", ".join([*map(_shown, launch.args), *named])
-
-
-def _shown(value: Any) -> str:
-    like = value if isinstance(value, ShapeDtype) else stand_in(value)
-    if like is not None:
-        return f"{like.dtype}{list(like.shape)}"
-    if isinstance(value, (tuple, list)):
-        return f"[{', '.join(map(_shown, value))}]"
-    shown = repr(value)
-    return shown if len(shown) <= 30 else f"{shown[:27]}..."
 
 
 def _name(launch: Launch) -> str:
@@ -172,8 +156,7 @@ def write_html(path: str | os.PathLike[str], session: Session) -> None:
         notes=html.escape(notes),
         timelines="\n".join(_timeline(launch) for launch, _ in _longest_first(session)),
     )
-    with whole(path) as part:
-        part.write_text(page, encoding="utf-8", newline="\n")
+    write_whole(path, page)
 
 
 def _row(cells: tuple[str, ...]) -> str:
@@ -183,7 +166,7 @@ def _row(cells: tuple[str, ...]) -> str:
 
 def _timeline(launch: Launch) -> str:
     page = html.escape(page_of(launch.report.timeline, launch.report.to_dict()))
-    label = html.escape(f"{_name(launch)}({arguments(launch)}): {spoken(launch.report.latency_us)}")
+    label = html.escape(f"{_name(launch)}({told(*launch.args, **launch.kwargs)}): {spoken(launch.report.latency_us)}")
     return (
         f'<details><summary>{label}</summary><iframe loading="lazy" title="{label}" srcdoc="{page}"></iframe></details>'
     )

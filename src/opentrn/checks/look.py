@@ -15,7 +15,7 @@ from opentrn.checks.names import near
 from opentrn.checks.suppressions import Suppression, suppressions_of
 from opentrn.errors import LaunchError
 
-__all__ = ["Choice", "Looked", "examine", "look", "merged"]
+__all__ = ["Choice", "Looked", "examine", "merged"]
 
 
 @dataclass(frozen=True)
@@ -78,17 +78,11 @@ class Looked:
     idle: frozenset[tuple[Suppression, str, str]]
 
 
-def look(over: str, subject: Evidence | Source, choice: Choice = Choice(), files: Iterable[str] = ()) -> list[Finding]:
+def examine(over: str, subject: Evidence | Source, choice: Choice) -> Looked:
     """What the wanted checks find in `subject`, an `Evidence` (over "run") or a `Source` (over "source").
 
-    The worst first, then by file and line; suppressed ones left out, suppressions without use among them. `files` are
-    those whose suppressions count, beside the files that findings name.
+    Unused suppressions come from `merged`, which sees all subjects.
     """
-    return list(merged([examine(over, subject, choice, files)], choice).findings)
-
-
-def examine(over: str, subject: Evidence | Source, choice: Choice = Choice(), files: Iterable[str] = ()) -> Looked:
-    """`look` with what was suppressed; unused suppressions come from `merged`, which sees all subjects."""
     found = [
         judged
         for check in CHECKS.values()
@@ -96,7 +90,7 @@ def examine(over: str, subject: Evidence | Source, choice: Choice = Choice(), fi
         for finding in _found(check, over, subject)
         if (judged := choice.judged(finding)) is not None
     ]
-    named = dict.fromkeys([*files, *subject.files, *(finding.file for finding in found if finding.file)])
+    named = dict.fromkeys([*subject.files, *(finding.file for finding in found if finding.file)])
     comments = [comment for file in named for comment in suppressions_of(file)]
     findings, suppressed, used = [], [], set()
     for finding in found:
@@ -124,7 +118,7 @@ def _found(check: Check, over: str, subject: Evidence | Source) -> Iterable[Find
     return subject.known[check.name]
 
 
-def merged(parts: Sequence[Looked], choice: Choice = Choice()) -> Looked:
+def merged(parts: Sequence[Looked], choice: Choice) -> Looked:
     """What was found in several subjects, each finding once, the worst first, with the suppressions that nothing needed."""
     used = frozenset().union(*(part.used for part in parts))
     idle = frozenset().union(*(part.idle for part in parts))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from opentrn.checks.all import CHECKS
-from opentrn.checks.evidence import Evidence, Source
+from opentrn.checks.evidence import Evidence, Source, read_source
 from opentrn.checks.finding import SEVERITIES, Finding
 from opentrn.checks.look import Choice, Looked, examine, merged
 
@@ -63,10 +64,13 @@ class Looks:
         self.subjects: list[Subject] = []
         self.files: list[str] = []
 
-    def add(self, evidence: Evidence) -> None:
-        """Look at a run."""
+    def add(self, evidence: Evidence, source: bool = False) -> None:
+        """Look at a run and, with `source`, at what its kernel's file says of it."""
         self.parts.append(examine("run", evidence, self.choice))
         self.subjects.append(Subject(evidence.kernel, evidence.arguments, evidence.chip.name, evidence.lnc))
+        site = evidence.site
+        if source and Path(site.file).is_file():
+            self.add_source(read_source(site.file, first=site.line))
 
     def add_source(self, source: Source) -> None:
         """Look at a file."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from opentrn.errors import MachineError, OpentrnError
+from opentrn.errors import OpentrnError
 
 __all__ = ["chip_name", "output", "usage"]
 
@@ -31,12 +31,10 @@ def output(text: str) -> str:
     return text
 
 
+@usage
 def chip_name(name: str) -> str:
-    """The chip that `name` is a spelling of; argparse makes a usage error of any other."""
+    """The chip that `name` is a spelling of."""
     # Imported here: this reaches numpy, and most runs name no chip.
     from opentrn.machine.chip import load_chip
 
-    try:
-        return load_chip(name).name
-    except MachineError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    return load_chip(name).name

@@ -19,7 +19,7 @@ from typing import Any
 from opentrn.cli.arguments import chip_name
 from opentrn.cli.findings import choice_of, choice_options, report, report_options
 from opentrn.cli.progress import watched
-from opentrn.cli.run import execute
+from opentrn.cli.run import execute_to_end
 from opentrn.cli.user_frames import skip_to
 from opentrn.errors import OpentrnError
 
@@ -163,10 +163,7 @@ def _script(given: argparse.Namespace, arguments: Sequence[str]) -> tuple[Any, i
 
     looks = _looks(given)
     with checking(looks.add, given.target, **given.how):
-        try:
-            code = execute(given.path, arguments, target=given.target, shadow=given.shadow)
-        except SystemExit as leaving:
-            code = leaving.code
+        code = execute_to_end(given.path, arguments, target=given.target, shadow=given.shadow)
     if not looks.subjects:
         print(f"opentrn check: {given.path} launched no kernel", file=sys.stderr)
     return looks.outcome(), int(bool(code)) if looks.subjects else 2

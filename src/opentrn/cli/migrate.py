@@ -2,19 +2,20 @@
 
 What is mechanical is rewritten, the rest is listed with file and line. The inputs come from a file with a function
 ``inputs()`` that gives a list of (kernel name, tuple of arguments); both forms are run on them and their values and
-predicted latencies compared. Exit code 0 when something was compared and all of it agrees, else 1.
+predicted latencies compared. Exit codes: 0 something was compared and all of it agrees, 1 not so, 2 a file is not what it
+should be, or the command line is wrong.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from opentrn.cli.arguments import output
 from opentrn.install import install
 
 __all__ = ["main"]
@@ -23,17 +24,11 @@ __all__ = ["main"]
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="opentrn migrate", description=(__doc__ or "").replace("\n\n", ". ", 1))
     parser.add_argument("file", type=Path, help="the Python file with the old kernels")
-    parser.add_argument("-o", "--output", type=Path, help="where to write the new file (without: standard output)")
+    parser.add_argument("-o", "--output", type=output, help="where to write the new file (without: standard output)")
     parser.add_argument(
         "--inputs", type=Path, required=True, metavar="FILE", help="a Python file with a function inputs()"
     )
     return parser
-
-
-def _written(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -47,6 +42,7 @@ def main(argv: Sequence[str]) -> int:
     install()
     from opentrn.errors import OpentrnError
     from opentrn.migrate.prove import Sample, migrate
+    from opentrn.profile.files import write_whole
 
     found: Any = runpy.run_path(str(given.inputs)).get("inputs")
     if not callable(found):
@@ -61,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
     if given.output is None:
         print(proof.source, end="")
     else:
-        _written(given.output, proof.source)
+        write_whole(given.output, proof.source)
     _tell(given.file, proof)
     return 0 if proof.holds else 1
 

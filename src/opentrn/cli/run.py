@@ -20,7 +20,7 @@ from opentrn.cli.user_frames import keep_user_frames, skip_to
 from opentrn.errors import OpentrnError
 from opentrn.install import install
 
-__all__ = ["execute", "main"]
+__all__ = ["execute", "execute_to_end", "main"]
 
 _TARGET_VARIABLE = "NEURON_PLATFORM_TARGET_OVERRIDE"
 
@@ -73,6 +73,16 @@ def execute(script: str, args: Sequence[str], *, target: str | None = None, shad
     return 0
 
 
+def execute_to_end(script: str, args: Sequence[str], *, target: str | None = None, shadow: bool = False) -> int:
+    """`execute` for a caller with something to say afterwards: the script's own SystemExit becomes the exit code it asks for."""
+    try:
+        return execute(script, args, target=target, shadow=shadow)
+    except SystemExit as leaving:
+        if isinstance(leaving.code, str):
+            print(leaving.code, file=sys.stderr)
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+
+
 def main(argv: Sequence[str]) -> int:
     """Runs the script and returns 0, or 1 when it raised; its own SystemExit passes through."""
     given = _parser().parse_args(argv)
@@ -90,10 +100,7 @@ def _summarised(given: argparse.Namespace) -> int:
     from opentrn.bridges.session import session
 
     with session() as gathered, redirect_stdout(sys.stderr) if given.json else nullcontext():
-        try:
-            code = execute(given.script, given.args, target=given.target, shadow=given.shadow)
-        except SystemExit as leaving:
-            code = leaving.code
+        code = execute_to_end(given.script, given.args, target=given.target, shadow=given.shadow)
     if given.json:
         print(json.dumps(gathered.to_dict(), indent=1))
     elif given.summary:
@@ -101,6 +108,4 @@ def _summarised(given: argparse.Namespace) -> int:
     if given.html:
         gathered.write_html(given.html)
         print(f"wrote {given.html}", file=sys.stderr)
-    if isinstance(code, str):
-        print(code, file=sys.stderr)
-    return code if isinstance(code, int) else int(code is not None)
+    return code

@@ -42,7 +42,8 @@ def main(argv: Sequence[str]) -> int:
     given = parser.parse_args(argv)
     if given.write and (given.family or given.target):
         parser.error("--write makes the page of all rows: leave --family and --target out")
-    from opentrn.validation.page import ALLOWED, page, worse, write
+    from opentrn.profile.files import write_whole
+    from opentrn.validation.page import ALLOWED, page, worse
     from opentrn.validation.predict import predictions
     from opentrn.validation.rows import select
 
@@ -54,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     else:
         _show(results)
     if given.write:
-        write(given.write, page(results))
+        write_whole(given.write, page(results))
     found = worse(results, committed) if given.check else []
     for each, before in found:
         print(

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, is_dataclass
 from typing import Any
 
@@ -16,7 +16,9 @@ from opentrn.errors import LaunchError, TensorError
 from opentrn.numerics.dtypes import DType
 from opentrn.numerics.dtypes import dtype as dtype_of
 
-__all__ = ["Kind", "ShapeDtype", "check_tensor", "kind_of", "rebuilt", "signature", "stand_in"]
+__all__ = ["Kind", "ShapeDtype", "check_tensor", "kind_of", "leaves", "rebuilt", "signature", "stand_in", "told"]
+
+_LONGEST = 40  # characters of an argument that is shown as it prints
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,30 @@ def rebuilt(value: Any, item: Callable[[Any], Any]) -> Any:
         return {key: item(each) for key, each in value.items()}
     items = [item(each) for each in value]
     return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """What tuples, lists and dicts inside one another hold, in order."""
+    if isinstance(value, (tuple, list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from leaves(item)
+    else:
+        yield value
+
+
+def told(*args: Any, **kwargs: Any) -> str:
+    """Arguments as text, in the form that `opentrn check --inputs` reads: ``x=bfloat16[128,512], scale=2.0``."""
+    return ", ".join([*map(_told, args), *(f"{name}={_told(value)}" for name, value in kwargs.items())])
+
+
+def _told(value: Any) -> str:
+    like = stand_in(value)
+    if like is not None:
+        return f"{like.dtype}[{','.join(map(str, like.shape))}]"
+    if isinstance(value, list | tuple):
+        return f"[{told(*value)}]"
+    shown = repr(value)
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 3]}..."
 
 
 def signature(value: Any) -> Any:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from opentrn.checks.evidence import Evidence, Notice, read_source
+from opentrn.checks.evidence import Evidence, Notice
 from opentrn.checks.finding import Finding
-from opentrn.checks.look import Choice, examine, merged
+from opentrn.checks.look import Choice
+from opentrn.checks.outcome import Looks
 from opentrn.errors import Site
 from opentrn.execute.scrutiny import Otherwise
 from opentrn.nki import kernel as kernels
-from opentrn.nki.arrays import kind_of, stand_in
+from opentrn.nki.arrays import kind_of, leaves, told
 from opentrn.nki.inputs import fresh
 from opentrn.nki.kernel import Kernel, simulate, start
 from opentrn.nki.launch import Report
@@ -62,19 +62,12 @@ def check(
 
     def checked(*args: Any, **kwargs: Any) -> list[Finding]:
         watch = choice.wants("hardware")
+        looks = Looks(choice)
         evidence = evidence_of(made, args, kwargs, target, how, watch=watch, rerun=rerun, limit=limit, explore=explore)
-        return _findings(evidence, choice)
+        looks.add(evidence, source=True)
+        return list(looks.outcome().findings)
 
     return checked
-
-
-def _findings(evidence: Evidence, choice: Choice) -> list[Finding]:
-    """What the run shows, and the source of the kernel where it is a file's."""
-    site = evidence.site
-    parts = [examine("run", evidence, choice, [site.file])]
-    if Path(site.file).is_file():
-        parts.append(examine("source", read_source(site.file, first=site.line), choice))
-    return list(merged(parts, choice).findings)
 
 
 def evidence_of(
@@ -151,33 +144,12 @@ def _told(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     try:
         named = kernel.__signature__.bind(*args, **kwargs).arguments
     except TypeError:  # the launch says what is wrong with the call
-        return ", ".join([*map(_value, args), *(f"{name}={_value(value)}" for name, value in kwargs.items())])
-    return ", ".join(f"{name}={_value(value)}" for name, value in named.items())
-
-
-def _value(value: Any) -> str:
-    like = stand_in(value)
-    if like is not None:
-        return f"{like.dtype}[{','.join(map(str, like.shape))}]"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_value, value))}]"
-    shown = repr(value)
-    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 3]}..."
-
-
-_LONGEST = 40
+        return told(*args, **kwargs)
+    return told(**named)
 
 
 def _outputs(report: Report) -> list[np.ndarray]:
     """The arrays that a launch gave back or stored into, each once, as numpy."""
-    found = {id(value): value for value in (*_leaves(report.results), *report.stored)}
+    found = {id(value): value for value in (*leaves(report.results), *report.stored)}
     kinds = ((value, kind_of(value)) for value in found.values())
     return [kind.to_numpy(value) for value, kind in kinds if kind is not None]
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, (tuple, list, dict)):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(item)
-    else:
-        yield value

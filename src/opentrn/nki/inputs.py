@@ -11,13 +11,14 @@ import ast
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
+from itertools import count
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 
 from opentrn.errors import DTypeError, LaunchError
-from opentrn.nki.arrays import ShapeDtype, kind_of, stand_in
+from opentrn.nki.arrays import ShapeDtype, kind_of, leaves, rebuilt, stand_in
 from opentrn.nki.values import ORDINARY, Values, values_for
 from opentrn.numerics.dtypes import DTYPES, dtype
 
@@ -37,7 +38,8 @@ def fresh(arguments: Any, how: Values = ORDINARY) -> Any:
 
     Integers are made to index any dimension of any of the arrays (those of size 1 apart), unless `how` is a range.
     """
-    sizes = [size for shape in _shapes(arguments) for size in shape if size > 1]
+    arrays = filter(None, map(stand_in, leaves(arguments)))
+    sizes = [size for array in arrays for size in array.shape if size > 1]
     return _fresh(arguments, Values(how.kind, how.seed, min([how.below, *sizes])), ())
 
 
@@ -47,8 +49,8 @@ def _fresh(value: Any, how: Values, key: tuple[int, ...]) -> Any:
         own = Values(like.values, how.seed, how.below) if like.values else how
         return values_for(like.shape, DTYPES[like.dtype], own, key)
     if isinstance(value, (tuple, list)):
-        items = [_fresh(item, how, (*key, number)) for number, item in enumerate(value)]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+        numbers = count()
+        return rebuilt(value, lambda item: _fresh(item, how, (*key, next(numbers))))
     if isinstance(value, dict):
         return {name: _fresh(item, how, (*key, crc32(str(name).encode()))) for name, item in value.items()}
     if isinstance(value, np.ndarray):
@@ -61,15 +63,6 @@ def _like(value: Any) -> ShapeDtype | None:
     """What stands in for an array: a `ShapeDtype`, a `jax.ShapeDtypeStruct`, a torch meta tensor."""
     meta = getattr(getattr(value, "device", None), "type", None) == "meta"
     return stand_in(value) if meta or kind_of(value) is None else None
-
-
-def _shapes(value: Any) -> Iterator[tuple[int, ...]]:
-    like = stand_in(value)
-    if like is not None:
-        yield like.shape
-    elif isinstance(value, (tuple, list, dict)):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _shapes(item)
 
 
 # -------------------------------------------------------------------- text

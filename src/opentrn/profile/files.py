@@ -77,13 +77,12 @@ def whole_folder(path: str | os.PathLike[str], suffix: str) -> Iterator[Path]:
 def write_whole(path: str | os.PathLike[str], text: str) -> None:
     """Write a text file, whole or not at all. Raises FileError when it cannot be written."""
     with whole(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", newline="\n")
 
 
 def save(report: dict[str, Any], path: str | Path) -> None:
     """Write `ProfileReport.to_dict()` as JSON."""
-    with whole(path) as part:
-        part.write_text(json.dumps({"form": FORM, **report}, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps({"form": FORM, **report}, indent=1) + "\n")
 
 
 def load(path: str | Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from opentrn.profile.amounts import US
 from opentrn.profile.bounds import roofline
 from opentrn.profile.critical import Segments, walk
 from opentrn.profile.engines import engines_of
-from opentrn.profile.files import whole
+from opentrn.profile.files import write_whole
 from opentrn.profile.lines import lines
 from opentrn.timing.timeline import CAUSES, ENGINES, Place, Timeline
 
@@ -65,8 +65,7 @@ def write_html(path: str | Path, timeline: Timeline, summary: Mapping[str, Any] 
     from the files that `timeline.places` names, if they are there. Raises FileError when `path` cannot be written.
     """
     page = page_of(timeline, _overview(timeline) if summary is None else summary)
-    with whole(path) as part:
-        part.write_text(page, encoding="utf-8", newline="\n")
+    write_whole(path, page)
 
 
 def page_of(timeline: Timeline, summary: Mapping[str, Any]) -> str:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from opentrn.errors import OpentrnError
-from opentrn.profile.files import whole
 from opentrn.validation.fit import publications, without
 from opentrn.validation.metrics import METRICS
 from opentrn.validation.predict import Result
 from opentrn.validation.rows import explanations, skipped
 from opentrn.validation.summary import FamilyError, families, rankings
 
-__all__ = ["ALLOWED", "family_errors", "page", "worse", "write"]
+__all__ = ["ALLOWED", "family_errors", "page", "worse"]
 
 ALLOWED = 2.0
 """Points (percent) by which a family's mean error may grow before `worse` names it."""
@@ -170,9 +168,3 @@ def worse(results: Sequence[Result], text: str) -> list[tuple[FamilyError, float
         for each in families(results)
         if each.family in before and each.mean * 100 > before[each.family] + ALLOWED
     ]
-
-
-def write(path: Path, text: str) -> None:
-    """`text` as the file `path`, whole or not at all. Raises FileError where it cannot be written."""
-    with whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
