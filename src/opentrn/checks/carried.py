@@ -76,8 +76,8 @@ def _levels(loops: list[Loop]) -> list[_Level]:
 
 def _suspects(trace: Trace, levels: list[_Level]) -> np.ndarray:
     """Tensors (bool, by allocation) that an iteration reads after an earlier one of the same loop wrote to them."""
-    row = np.repeat(np.arange(len(trace)), np.diff(trace.first_operand))
-    tensor = trace.region_allocation[trace.region].astype(np.int64)
+    row = trace.operand_row
+    tensor = trace.operand_allocation.astype(np.int64)
     found = np.zeros(len(trace.allocations), bool)
     for level in levels:
         loop, turn = level.at(row)
@@ -137,7 +137,7 @@ _OPERATORS = ("op", "op0", "op1", "reduce_op")
 
 
 def _text(trace: Trace, tensor: int, row: int) -> str:
-    one, name = trace.allocations[tensor], trace.steps[trace.step[row]].instruction.name
+    one, name = trace.allocations[tensor], trace.instruction(row).name
     return (
         f"nisa.{name} reads what an earlier iteration of nl.affine_range wrote to {named(one)} "
         f"({list(one.shape)} {one.dtype.name}, {one.buffer.value})"

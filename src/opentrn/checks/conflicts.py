@@ -39,7 +39,8 @@ class Race:
 def races_of(order: Order) -> Iterator[Race]:
     """The first race of each pair of lines and tensor."""
     mine, theirs = (core.trace.shared for core in order.cores)
-    for name in dict.fromkeys(n for n in mine.values() if n in set(theirs.values())):
+    known = set(theirs.values())
+    for name in dict.fromkeys(n for n in mine.values() if n in known):
         yield from _Tensor(order, name).races()
 
 
@@ -56,8 +57,7 @@ class _Tensor:
     def _accesses(self, core: int, name: object) -> Access:
         one = self.order.cores[core]
         chosen = np.array([one.trace.shared.get(n) == name for n in range(len(one.trace.allocations))], bool)
-        barriers = [n for n, step in enumerate(one.trace.steps) if step.instruction.name == "core_barrier"]
-        found = accesses_of(one.columns, chosen, ~np.isin(one.trace.step, barriers))
+        found = accesses_of(one.columns, chosen, ~one.trace.rows_of("core_barrier"))
         return found.only(one.columns["geometry_whole"][one.columns["region_geometry"][found.region]] == 0)
 
     def races(self) -> Iterator[Race]:

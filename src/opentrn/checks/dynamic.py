@@ -26,7 +26,7 @@ def edges_across(trace: Trace) -> Iterator[tuple[int, int, str]]:
         for loop in loops:
             inside = loop.starts and loop.starts[0] <= producer < loop.end
             if inside and not consumer < loop.end:
-                name = trace.steps[trace.step[consumer]].instruction.name
+                name = trace.instruction(consumer).name
                 yield (
                     producer,
                     consumer,

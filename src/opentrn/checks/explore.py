@@ -42,24 +42,23 @@ class Difference:
     decisions: tuple[Decision, ...]
 
 
-def explored(search: Search, count: int, seed: int = 0) -> Iterator[Difference]:
+def explored(search: Search, count: int) -> Iterator[Difference]:
     """The difference that `count` other orders show, in its shortest form; nothing where all give the same values."""
-    choices = sorted(search.choices())
-    if not choices:
+    if not search.choices:
         return
     for number in range(count):
-        decisions = _drawn(choices, number, seed)
+        decisions = _drawn(search.choices, number)
         if search.differs(decisions):
             yield search.difference(search.shortest(decisions))
             return
 
 
-def _drawn(choices: list[Decision], number: int, seed: int) -> list[Decision]:
+def _drawn(choices: list[Decision], number: int) -> list[Decision]:
     """The DMAs of one core late, or of the other; every core as far as it comes; then some of both."""
     if number < 3:
         chosen = (("late", 0), ("late", 1), ("stay", None))[number]
         return [one for one in choices if one[0] == chosen[0] and chosen[1] in (None, one[1][0])]
-    random = Random(f"{seed} {number}")
+    random = Random(number)
     return [one for one in choices if random.random() < 0.5]
 
 
@@ -70,6 +69,7 @@ class Search:
         self.order, self.run = order, run
         self.slots = [core.slot for core in order.cores]
         self.waits: dict[At, tuple[int, ...]] = {}
+        self._late: dict[int, tuple[Outputs, list[At]]] = {}  # the run in which all DMAs of a core end late
         for number, core in enumerate(order.cores):
             for producer, consumer in core.trace.edges.tolist():
                 self.waits[number, consumer] = (*self.waits.get((number, consumer), ()), producer)
@@ -78,8 +78,12 @@ class Search:
     def _usual(self) -> tuple[Outputs, list[At]]:
         return self._execute([])
 
-    def choices(self) -> Iterator[Decision]:
+    @cached_property
+    def choices(self) -> list[Decision]:
         """What may be done otherwise: rows that touch memory of both cores."""
+        return sorted(self._choices())
+
+    def _choices(self) -> Iterator[Decision]:
         for number, core in enumerate(self.order.cores):
             trace = core.trace
             for row in _shared_rows(trace):
@@ -98,7 +102,10 @@ class Search:
 
     def indifferent(self, first: At, second: At) -> bool:
         """The two accesses change places where the DMAs of the first one's core end late, and no value changes."""
-        outputs, log = self._execute([one for one in self.choices() if one[0] == "late" and one[1][0] == first[0]])
+        core = first[0]
+        if core not in self._late:
+            self._late[core] = self._execute([one for one in self.choices if one[0] == "late" and one[1][0] == core])
+        outputs, log = self._late[core]
         place = {at: n for n, at in enumerate(log)}
         swapped = first in place and second in place and place[second] < place[first]
         return swapped and _apart(self._usual[0], outputs) is None
@@ -147,7 +154,7 @@ class Search:
         trace = core.trace
         for k in range(*trace.first_operand[at[1] : at[1] + 2].tolist()):
             name = trace.shared.get(int(trace.region_allocation[trace.region[k]]))
-            if name is not None and trace.steps[trace.step[at[1]]].instruction.name != "core_barrier":
+            if name is not None and trace.instruction(at[1]).name != "core_barrier":
                 region = region_of(core.columns, int(trace.region[k]))
                 yield name, int(trace.access[k]), Region(0, region.row0, region.row1, region.starts, region.ends, 0)
 
@@ -160,12 +167,9 @@ def _shared_rows(trace: Any) -> list[int]:
     """Rows that touch memory of both cores; barriers do not."""
     known = np.zeros(len(trace.allocations), bool)
     known[list(trace.shared)] = True
-    touched = np.repeat(np.arange(len(trace)), np.diff(trace.first_operand))[
-        known[trace.region_allocation[trace.region]]
-    ]
-    meets = [n for n, step in enumerate(trace.steps) if step.instruction.name == "core_barrier"]
-    rows = np.unique(touched)
-    return rows[~np.isin(trace.step[rows], meets)].tolist()
+    touched = np.zeros(len(trace), bool)
+    touched[trace.operand_row[known[trace.operand_allocation]]] = True
+    return np.flatnonzero(touched & ~trace.rows_of("core_barrier")).tolist()
 
 
 def _apart(usual: Outputs, other: Outputs) -> str | None:

@@ -163,8 +163,7 @@ def _edges(trace: Trace) -> np.ndarray:
 def _with_barriers(trace: Trace) -> np.ndarray:
     """Accesses, with a barrier's data read and written: what comes before it is complete, what comes after waits."""
     access = np.array(trace.access, np.uint8)
-    barriers = [n for n, step in enumerate(trace.steps) if step.instruction.name == "core_barrier"]
-    access[trace.first_operand[:-1][np.isin(trace.step, barriers)]] = READS | WRITES
+    access[trace.first_operand[:-1][trace.rows_of("core_barrier")]] = READS | WRITES
     return access
 
 

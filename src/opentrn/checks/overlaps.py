@@ -29,7 +29,7 @@ def overlaps(trace: Trace, chip: Any) -> Iterator[tuple[int, str]]:
             known[pair] = one.shares(two) and not (one.covers(two) and two.covers(one))
         if known[pair]:
             tensor = trace.allocations[trace.region_allocation[target]]
-            name = trace.steps[trace.step[row]].instruction.name
+            name = trace.instruction(row).name
             yield (
                 row,
                 f"nisa.{name} reads bytes of {named(tensor)} {list(tensor.shape)} that it also writes",

@@ -24,8 +24,8 @@ def foreign_sums(trace: Trace) -> Iterator[tuple[int, int]]:
     if not adds.any():
         return
     in_psum = np.array([a.buffer is MemoryRegion.psum for a in trace.allocations], bool)
-    rows = np.repeat(np.arange(len(trace)), np.diff(trace.first_operand))
-    tensors = trace.region_allocation[trace.region]
+    rows = trace.operand_row
+    tensors = trace.operand_allocation
     writes = ((trace.access & WRITES) != 0) & in_psum[tensors]
     by_product = product[trace.step[rows]]
     mixed = np.zeros((2, len(trace.allocations)), bool)
@@ -70,7 +70,7 @@ def wide_operands(trace: Trace, bank: int) -> Iterator[tuple[int, int]]:
     large = np.isin(trace.region_geometry, list(wide)) & in_psum[trace.region_allocation]
     operands = np.flatnonzero(large[trace.region])
     _, first = np.unique(trace.region[operands], return_index=True)
-    rows = np.repeat(np.arange(len(trace)), np.diff(trace.first_operand))
+    rows = trace.operand_row
     for operand in operands[first].tolist():
         yield int(rows[operand]), wide[int(trace.region_geometry[trace.region[operand]])]
 
@@ -91,8 +91,8 @@ def resumed_sums(trace: Trace) -> Iterator[tuple[int, int]]:
     if not unsure.any():
         return
     in_psum = np.array([a.buffer is MemoryRegion.psum for a in trace.allocations], bool)
-    rows = np.repeat(np.arange(len(trace)), np.diff(trace.first_operand))
-    operands = np.flatnonzero(in_psum[trace.region_allocation[trace.region]])
+    rows = trace.operand_row
+    operands = np.flatnonzero(in_psum[trace.operand_allocation])
     operands = operands[np.lexsort((rows[operands], trace.region[operands]))]
     here, before = operands[1:], operands[:-1]
     resumes = (trace.region[here] == trace.region[before]) & unsure[trace.step[rows[here]]]

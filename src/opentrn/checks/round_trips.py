@@ -25,8 +25,8 @@ def needless_copies(trace: Trace) -> np.ndarray:
     copies = np.array([_copies(step) for step in trace.steps], bool)
     if not copies.any():
         return np.zeros(0, np.int64)
-    rows = np.repeat(np.arange(len(trace)), np.diff(trace.first_operand))
-    tensors, steps = trace.region_allocation[trace.region], trace.step[rows]
+    rows = trace.operand_row
+    tensors, steps = trace.operand_allocation, trace.step[rows]
     could = np.array([_could_read_psum(step) for step in trace.steps], bool)
     writes, reads = (trace.access & WRITES) != 0, (trace.access & READS) != 0
     count = len(trace.allocations)

@@ -83,3 +83,17 @@ class Trace:
     def instruction(self, row: int) -> Instruction:
         """What row `row` executes."""
         return self.steps[self.step[row]].instruction
+
+    def rows_of(self, name: str) -> np.ndarray:
+        """Whether each row executes the instruction `name`: bool (n)."""
+        return np.isin(self.step, [n for n, step in enumerate(self.steps) if step.instruction.name == name])
+
+    @property
+    def operand_row(self) -> np.ndarray:
+        """The row of each operand: int64 (m)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.first_operand))
+
+    @property
+    def operand_allocation(self) -> np.ndarray:
+        """The index of `allocations` of each operand: int32 (m)."""
+        return self.region_allocation[self.region]

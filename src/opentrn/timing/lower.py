@@ -159,8 +159,8 @@ def _spaces(allocations: Sequence[Allocation], facts: dict[str, np.ndarray]) -> 
 
 def _used(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
     """The first and the last row that touches each allocation, -1: none (int64)."""
-    rows = np.repeat(np.arange(len(trace)), np.diff(trace.first_operand))
-    touched = trace.region_allocation[trace.region]
+    rows = trace.operand_row
+    touched = trace.operand_allocation
     first, last = np.full((2, len(trace.allocations)), -1, np.int64)
     first[touched[::-1]] = rows[::-1]  # of several values for one index the last one stays
     last[touched] = rows

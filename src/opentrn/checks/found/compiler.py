@@ -79,7 +79,7 @@ def _integer_reductions(evidence: Evidence) -> Iterator[Finding]:
         for row in (row for row, step in enumerate(trace.step.tolist() if any(reduces) else ()) if reduces[step]):
             tensor = trace.allocations[trace.region_allocation[trace.region[trace.first_operand[row]]]]
             if tensor.dtype.name in ("int32", "uint32"):
-                name = trace.steps[trace.step[row]].instruction.name
+                name = trace.instruction(row).name
                 message = f"{name} adds {tensor.dtype.name} in float32: sums beyond 2^24 lose their last bits"
                 hint = "keep the numbers below 2^24, or reduce float32"
                 yield compiler.finding("integer_reduction", message, evidence.site_of(core, row), hint=hint)

@@ -115,8 +115,8 @@ def _dead(evidence: Evidence, core: int) -> Iterator[Finding]:
 
 def _never_read(trace: Trace) -> Iterator[tuple[object, int]]:
     """(tensor, a row that writes it) for on-chip tensors that are written and never read, where that row writes nothing else."""
-    rows = np.repeat(np.arange(len(trace)), np.diff(trace.first_operand))
-    touched = trace.region_allocation[trace.region]
+    rows = trace.operand_row
+    touched = trace.operand_allocation
     read, written = (np.zeros(len(trace.allocations), bool) for _ in range(2))
     read[touched[(trace.access & READS) != 0]] = True
     writes = (trace.access & WRITES) != 0
