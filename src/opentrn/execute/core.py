@@ -49,7 +49,7 @@ class Mode:
     floats are kept as float32 (`NKI_PRECISE_FP=0`). `catch`: what the kernel raises becomes part of the report. `watch`:
     note values that the chip may treat otherwise (`Report.sights`). `other`: compute with another admissible choice.
     `limit`: how many instructions, register reads and turns of dynamic loops a core may take (0: any number).
-    `schedule`: execute in another order.
+    `schedule`: execute in another order. `spill`: SBUF tensors that do not fit are noted, also where faults raise.
     """
 
     strict: bool = True
@@ -61,6 +61,7 @@ class Mode:
     other: Otherwise | None = None
     limit: int = 0
     schedule: Schedule | None = None
+    spill: bool = False
 
 
 class Core:
@@ -221,7 +222,7 @@ class Core:
                 spread(self.maps[region], bank)
 
     def _allocate_in(self, region: MemoryRegion, limit: int, bank: int | None) -> MemoryMap:
-        """The map of one memory. Unless strict, tensors that do not fit are noted, and get addresses beyond its end.
+        """The map of one memory. Where tensors that do not fit are only noted, they get addresses beyond its end.
 
         "If the total size of the live data ... overflows the capacity of any on-chip memory, the Neuron compiler will
         insert the necessary spills" (memory-hierarchy-overview.rst, SDK 2.32); that traffic is not modelled.
@@ -231,7 +232,7 @@ class Core:
             try:
                 made = allocate(self.allocations, region, room, bank)
             except CapacityError as error:
-                if self.mode.strict:
+                if self.mode.strict and not (self.mode.spill and region is MemoryRegion.sbuf):
                     raise
                 if room == limit:
                     self.warnings.append(error)

@@ -162,6 +162,23 @@ def test_psum_spills_into_sbuf_where_it_overflows():
     assert np.allclose(got, np.repeat((a[:, :128].T @ a)[None], 12, 0), atol=1e-3)
 
 
+def test_what_does_not_fit_in_sbuf_is_said_and_the_kernel_runs_as_it_does_with_spills():
+    @nki.jit
+    def many(a):
+        out = nl.ndarray((20, 128, 4096), dtype=nl.float32, buffer=nl.shared_hbm)
+        tiles = [nl.load(a) for _ in range(20)]
+        for i, tile in enumerate(tiles):
+            nl.store(out[i], tile)
+        return out
+
+    a = normal(128, 4096)
+    with pytest.warns(UserWarning, match="sbuf is over capacity.*times are without that traffic"):
+        assert (many(a) == a).all()
+    with pytest.warns(UserWarning, match="sbuf is over capacity"):
+        assert opentrn.profile(many, mode="timing")(a).latency_us > 0
+    assert "memory.capacity" in {finding.label for finding in opentrn.check(many)(a)}
+
+
 def test_aws_kernels_are_named_as_absent():
     from opentrn.nki.beta1.kernels import attention
 

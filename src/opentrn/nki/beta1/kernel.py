@@ -66,11 +66,16 @@ class Kernel(new.Kernel):
         """Launch and give back everything, not the results alone.
 
         Where PSUM overflows the kernel is run again with the blocks of its PSUM tensors in SBUF: AWS's compiler spills
-        to the next memory (programming_model.rst, "NeuronCore internal memory", SDK 2.26).
+        to the next memory (programming_model.rst, "NeuronCore internal memory", SDK 2.26). What it spills from SBUF to HBM
+        is not modelled: then a warning says by how much SBUF is over its capacity, and times are without that traffic.
         """
         kept = tuple(_kept(a) for a in args), {name: _kept(a) for name, a in kwargs.items()}
         try:
-            return super().report(*kept, **options)
+            report = super().report(*kept, **{"spill": True, **options})
+            if options.get("strict", True):
+                for fault in (w for w in report.warnings if isinstance(w, CapacityError)):
+                    notice(f"{fault.what}: AWS's compiler spills to HBM, and times are without that traffic")
+            return report
         except CapacityError as error:
             if self.spills or not self.spillable or not error.what.startswith("psum"):
                 raise
