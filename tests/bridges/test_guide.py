@@ -57,7 +57,10 @@ def test_stand_ins_are_for_scripts_and_not_for_libraries(tmp_path, monkeypatch):
     import torch_neuronx.nki_hop
     import torch_xla
 
-    assert torch_xla.device().type == "cpu" and torch_xla.sync() is None
+    from torch_xla.core import xla_model
+
+    assert torch_xla.device().type == xla_model.xla_device().type == "cpu"
+    assert torch_xla.sync() is None and xla_model.mark_step() is None
     assert torch_neuronx.nki is opentrn.nki and torch_neuronx.nki_hop.wrap_nki is torch_neuronx.wrap_nki
     with pytest.raises(ImportError):
         from torch_neuronx import trace  # noqa: F401
