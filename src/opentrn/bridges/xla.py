@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from ctypes import POINTER, Structure, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_void_p
+from ctypes import POINTER, Array, Structure, c_char, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_void_p
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -84,9 +85,6 @@ class _Frame(Structure):
 
 
 _Function = ctypes.CFUNCTYPE(c_void_p, POINTER(_Frame))
-_WRITABLE = 0x200  # PyBUF_WRITE
-_memory_at = ctypes.pythonapi.PyMemoryView_FromMemory
-_memory_at.argtypes, _memory_at.restype = (c_void_p, ctypes.c_ssize_t, c_int), ctypes.py_object
 _kept: list[Any] = []
 """Functions that XLA knows by address; they live as long as the process."""
 
@@ -113,7 +111,14 @@ def register(name: str, handler: Handler) -> None:
 
 def array_at(address: int, shape: Sequence[int], dtype: np.dtype, nbytes: int) -> np.ndarray:
     """The array in memory at `address`; it shares that memory."""
-    return np.frombuffer(_memory_at(address, nbytes, _WRITABLE), dtype).reshape(shape)
+    memory: Any = _bytes(nbytes).from_address(address)
+    return np.ndarray(shape, dtype, memory)
+
+
+@cache
+def _bytes(count: int) -> type[Array[c_char]]:
+    """Kept, because ctypes makes each of these classes anew and lets go of it."""
+    return c_char * count
 
 
 def _describe(frame: Any) -> None:

@@ -155,6 +155,10 @@ for _name, _known in [("tfloat32", np.dtype(np.float32)), *PACKED_VOID.items()]:
     np.sctypeDict.setdefault(_name, _known)  # type: ignore[arg-type]
 
 
+_OF_SCALARS: dict[type, DType] = {}
+"""By the class of numpy's scalars, as far as asked for: numpy makes the name of a dtype anew each time, in Python."""
+
+
 def dtype(spelling: object) -> DType:
     """The `DType` that `spelling` means.
 
@@ -169,10 +173,14 @@ def dtype(spelling: object) -> DType:
         return spelling
     if type(spelling) is str and spelling in DTYPES:
         return DTYPES[spelling]
+    if isinstance(spelling, np.dtype) and spelling.type in _OF_SCALARS:
+        return _OF_SCALARS[spelling.type]
     name = _name_of(spelling)
     known = DTYPES.get(name) or DTYPES.get(_ALIASES.get(name, ""))
     if known is None:
         raise _refusal(spelling, name)
+    if isinstance(spelling, np.dtype):
+        _OF_SCALARS[spelling.type] = known
     return known
 
 
