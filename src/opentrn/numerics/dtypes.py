@@ -155,8 +155,9 @@ for _name, _known in [("tfloat32", np.dtype(np.float32)), *PACKED_VOID.items()]:
     np.sctypeDict.setdefault(_name, _known)  # type: ignore[arg-type]
 
 
-_OF_SCALARS: dict[type, DType] = {}
-"""By the class of numpy's scalars, as far as asked for: numpy makes the name of a dtype anew each time, in Python."""
+_ASKED: dict[object, DType] = {}
+"""Dtypes of the frameworks by themselves, of numpy by the class of their scalars, as far as asked for: to find the name of
+one takes microseconds."""
 
 
 def dtype(spelling: object) -> DType:
@@ -173,14 +174,16 @@ def dtype(spelling: object) -> DType:
         return spelling
     if type(spelling) is str and spelling in DTYPES:
         return DTYPES[spelling]
-    if isinstance(spelling, np.dtype) and spelling.type in _OF_SCALARS:
-        return _OF_SCALARS[spelling.type]
+    key = spelling.type if isinstance(spelling, np.dtype) else spelling
+    try:
+        return _ASKED[key]
+    except (KeyError, TypeError):  # TypeError: it cannot be a key, and is no dtype
+        pass
     name = _name_of(spelling)
     known = DTYPES.get(name) or DTYPES.get(_ALIASES.get(name, ""))
     if known is None:
         raise _refusal(spelling, name)
-    if isinstance(spelling, np.dtype):
-        _OF_SCALARS[spelling.type] = known
+    _ASKED[key] = known
     return known
 
 
