@@ -22,6 +22,9 @@ void bind(nanobind::module_& m);
 namespace opentrn::profile {
 void bind(nanobind::module_& m);
 }
+namespace opentrn::bridges {
+void bind(nanobind::module_& m);
+}
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -177,5 +180,6 @@ NB_MODULE(_native, m) {
         "The levels this processor can run, best first.");
     timing::bind(m);
     profile::bind(m);
+    bridges::bind(m);
     m.def("version", [] { return OPENTRN_VERSION; }, "The version this module was built from.");
 }

@@ -159,6 +159,18 @@ def _check_rows(seconds: dict[str, float], size: int) -> list[dict[str, Any]]:
     ]
 
 
+def _production_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        _row(
+            f"{name} {list(work['sizes'])}: CPU time / torch, same rounding",
+            f"{work['ours']:.2f} s",
+            work["ours"] / work["direct"],
+            3.0,
+        )
+        for name, work in found.items()
+    ]
+
+
 def _machine() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
@@ -179,6 +191,7 @@ def main(argv: Sequence[str]) -> int:
     if fast["native"]:
         rows += _timing_rows(_measure("timing", given.size), given.size)
         rows += _framework_rows(_measure("frameworks", given.size))
+        rows += _production_rows(_measure("production", given.size))
         rows += _check_rows(_measure("checks", given.size), given.size)
     if given.json:
         print(json.dumps({"machine": _machine(), "native": fast["native"], "rows": rows}))

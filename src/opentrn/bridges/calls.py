@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentrn.errors import Site, TracingError, UnsupportedError
 from opentrn.nki import settings
@@ -35,8 +35,7 @@ class Plan:
     written: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """What a call gave: its result with a `Slot` for each array, the new arrays, and numbers of those stored into."""
 
     result: Any
@@ -145,17 +144,22 @@ def filled(result: Any, arrays: Sequence[Any], outputs: Sequence[Any]) -> Any:
 def _taken_out(result: Any, written: Sequence[Any], arrays: Sequence[Any]) -> tuple[Any, list[Any], tuple[int, ...]]:
     """A result with a `Slot` for each array, the arrays that are new, and the numbers of those that were stored into."""
     outputs: list[Any] = []
-
-    def take(value: Any) -> Any:
-        if isinstance(value, (tuple, list, dict)):
-            return rebuilt(value, take)
-        if not isinstance(value, ShapeDtype) and kind_of(value) is None:
-            return value
-        number = numbers.get(id(value))
-        if number is None:
-            outputs.append(value)
-            number = len(arrays) + len(outputs) - 1
-        return Slot(number)
-
     numbers = {id(array): number for number, array in enumerate(arrays)}
-    return take(result), outputs, tuple(sorted([numbers[id(array)] for array in written if id(array) in numbers]))
+    slots = _slotted(result, numbers, len(arrays), outputs)
+    return slots, outputs, tuple(sorted([numbers[id(array)] for array in written if id(array) in numbers]))
+
+
+def _slotted(value: Any, numbers: dict[int, int], given: int, outputs: list[Any]) -> Any:
+    """`value` with a `Slot` for each array; those without a number go to `outputs`.
+
+    Not a function inside of `_taken_out`: one that calls itself is a cycle, and each launch would leave one to the collector.
+    """
+    if isinstance(value, (tuple, list, dict)):
+        return rebuilt(value, lambda item: _slotted(item, numbers, given, outputs))
+    if not isinstance(value, ShapeDtype) and kind_of(value) is None:
+        return value
+    number = numbers.get(id(value))
+    if number is None:
+        outputs.append(value)
+        number = given + len(outputs) - 1
+    return Slot(number)

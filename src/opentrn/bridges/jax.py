@@ -22,6 +22,7 @@ from opentrn.errors import DTypeError, GradientError, TracingError
 from opentrn.nki.arrays import ShapeDtype
 from opentrn.nki.kernel import Kernel
 from opentrn.numerics.dtypes import DTYPES
+from opentrn.program import native
 
 __all__ = ["call"]
 
@@ -130,7 +131,9 @@ def _layout(shape: ShapeDtype) -> tuple[tuple[int, ...], np.dtype, int]:
 
 @cache
 def _interface() -> bool:
-    """XLA knows the custom call; False where its interface cannot be used."""
+    """XLA knows the custom call; False without the native core, and where the interface is another one."""
+    if not native.available():
+        return False
     try:
         xla.register(TARGET, lambda name, arguments, results: _PROGRAMS[name].in_memory(arguments, results))
     except (AttributeError, TypeError, RuntimeError, ValueError):

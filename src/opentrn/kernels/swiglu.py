@@ -10,7 +10,7 @@ from opentrn.kernels.matmul import Finish, Operand, multiply
 from opentrn.kernels.tiles import load, sbuf, shared, store
 from opentrn.nki import jit
 
-__all__ = ["swiglu", "swiglu_backward"]
+__all__ = ["gated_mlp", "swiglu", "swiglu_backward"]
 
 
 @jit
@@ -19,13 +19,18 @@ def swiglu(x: Any, gate: Any, up: Any, down: Any) -> Any:
 
     The hidden values are made with F first, as the last product wants them: nothing but x is ever transposed.
     """
+    out = shared(x.shape, x.dtype)
+    gated_mlp(out, x, gate, up, down)
+    return out
+
+
+def gated_mlp(out: Any, x: Any, gate: Any, up: Any, down: Any) -> None:
+    """`swiglu` of tensors in HBM, inside a kernel."""
     tokens, features = x.shape[0], gate.shape[1]
     gated, hidden = hbm((features, tokens)), hbm((features, tokens))
-    out = shared(x.shape, x.dtype)
     multiply(gated, Operand(gate, True), Operand(x, False), _silu)
     multiply(hidden, Operand(up, True), Operand(x, False), _times(gated))
     multiply(out, Operand(hidden, True), Operand(down, True))
-    return out
 
 
 def hbm(shape: tuple[int, ...], dtype: Any = nl.bfloat16) -> Any:

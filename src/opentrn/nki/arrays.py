@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, is_dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -146,10 +147,11 @@ def check_tensor(tensor: Any, *devices: str) -> None:
     )
 
 
+@cache
 def _torch_kind(torch: Any) -> Kind:
     def to_numpy(tensor: Any) -> np.ndarray:
         check_tensor(tensor)
-        plain = tensor.detach()
+        plain = tensor.detach() if tensor.requires_grad else tensor
         name = str(tensor.dtype).removeprefix("torch.")
         if name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
             bits = plain.view(torch.int16 if name == "bfloat16" else torch.uint8)
@@ -164,7 +166,8 @@ def _torch_kind(torch: Any) -> Kind:
         if kind.name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
             bits = np.int16 if kind.itemsize == 2 else np.uint8
             return torch.from_numpy(array.view(bits)).view(wanted)
-        return torch.from_numpy(array).to(wanted)
+        made = torch.from_numpy(array)
+        return made if made.dtype is wanted else made.to(wanted)
 
     def write_back(tensor: Any, values: np.ndarray) -> None:
         with torch.no_grad():
@@ -173,6 +176,7 @@ def _torch_kind(torch: Any) -> Kind:
     return Kind("torch", to_numpy, from_numpy, write_back)
 
 
+@cache
 def _jax_kind(jax: Any) -> Kind:
     def from_numpy(array: np.ndarray, _kind: DType) -> Any:
         return jax.numpy.asarray(array)

@@ -155,6 +155,11 @@ for _name, _known in [("tfloat32", np.dtype(np.float32)), *PACKED_VOID.items()]:
     np.sctypeDict.setdefault(_name, _known)  # type: ignore[arg-type]
 
 
+_ASKED: dict[object, DType] = {}
+"""Dtypes of the frameworks by themselves, of numpy by the class of their scalars, as far as asked for: to find the name of
+one takes microseconds."""
+
+
 def dtype(spelling: object) -> DType:
     """The `DType` that `spelling` means.
 
@@ -169,10 +174,16 @@ def dtype(spelling: object) -> DType:
         return spelling
     if type(spelling) is str and spelling in DTYPES:
         return DTYPES[spelling]
+    key = spelling.type if isinstance(spelling, np.dtype) else spelling
+    try:
+        return _ASKED[key]
+    except (KeyError, TypeError):  # TypeError: it cannot be a key, and is no dtype
+        pass
     name = _name_of(spelling)
     known = DTYPES.get(name) or DTYPES.get(_ALIASES.get(name, ""))
     if known is None:
         raise _refusal(spelling, name)
+    _ASKED[key] = known
     return known
 
 
