@@ -70,7 +70,7 @@ def attention(q: Any, k: Any, v: Any) -> Any:
     return out
 
 
-def load_tiles(source: Any, span: slice, ones: int = 0) -> list[Any]:
+def load_tiles(source: Any, span: slice, ones: int = 0, dtype: Any = nl.bfloat16) -> list[Any]:
     """Rows of (S, d) in HBM in tiles (at most 128, d + ones), the last columns 1; eight by one DMA: each costs its start."""
     width, tiles = source.shape[1], []
     for part in spans(size_of(span), QUERIES):
@@ -78,7 +78,7 @@ def load_tiles(source: Any, span: slice, ones: int = 0) -> list[Any]:
             count = -(-size_of(rows) // ROWS)
             if count:
                 height = size_of(rows) // count
-                wide = sbuf((height, count, width + ones), nl.bfloat16)
+                wide = sbuf((height, count, width + ones), dtype)
                 start = span.start + part.start + rows.start
                 given = source[start : start + size_of(rows), :].reshape((count, height, width))
                 nisa.dma_copy(dst=wide[:, :, 0:width], src=given.permute((1, 0, 2)))

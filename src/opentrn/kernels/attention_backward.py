@@ -41,18 +41,23 @@ def attention_backward(dy: Any, q: Any, k: Any, v: Any, out: Any, causal: bool =
     assert not causal or length == k.shape[1], f"causal: as many keys as queries, got {q.shape} and {k.shape}"
     dq, hidden = shared(q.shape, q.dtype), _hidden() if causal else ()
     dk, dv = KeyGradients(k, 1.0 / math.sqrt(width)), KeyGradients(v, 1.0)
+    # PSUM: two banks for scores, two for dy v^T, so that TensorE may go on while other engines read the last
+    room: list[Any] = []
+    for _ in range(4):
+        room.append(psum((ROWS, COLUMNS)))
     for head in range(heads):
         group = head // each
         for span in spans(length, QUERIES):
-            block = Queries(dy[head], q[head], out[head], span, hidden)
+            block = Queries(dy[head], q[head], out[head], span, hidden, room)
             seen = spans(span.stop if causal else k.shape[1], COLUMNS)
             block.weigh(k[group], seen)
             for keys in seen:
                 first = head % each == 0 and (keys.start >= span.start if causal else span.start == 0)
-                ends = first, (head + 1) % each == 0 and span.stop == length
+                last = (head + 1) % each == 0 and span.stop == length
+                before = dk.before(group, keys, first), dv.before(group, keys, first)
                 sums = block.multiply(load_tiles(k[group], keys), load_tiles(v[group], keys), keys)
-                dv.add(sums[0], group, keys, ends)
-                dk.add(sums[1], group, keys, ends)
+                dk.add(sums[0], before[0], (group, keys), last)
+                dv.add(sums[1], before[1], (group, keys), last)
             block.store(dq[head])
     return dq, dk.out, dv.out
 
@@ -63,26 +68,32 @@ class KeyGradients(nl.NKIObject):
     def __init__(self, like: Any, scale: float) -> None:
         self.out, self.partial, self.scale = shared(like.shape, like.dtype), hbm(like.shape, nl.float32), scale
 
-    def add(self, total: Any, group: int, keys: slice, ends: tuple[bool, bool]) -> None:
-        """One more term, (128, tiles, d) in PSUM, for keys of a group; `ends`: it is the first, the last."""
+    def before(self, group: int, keys: slice, first: bool) -> list[Any]:
+        """The sums until now for keys of a group, if there are any: loaded before they are needed."""
+        return [] if first else load_tiles(self.partial[group], keys, dtype=nl.float32)
+
+    def add(self, total: Any, before: list[Any], place: tuple[int, slice], last: bool) -> None:
+        """One more term, (128, tiles, d) in PSUM, for (group, keys); with the `last` the sums are complete."""
+        group, keys = place
         for n, rows in enumerate(spans(size_of(keys), ROWS)):
-            place, term = slice(keys.start + rows.start, keys.start + rows.stop), total[0 : size_of(rows), n, :]
-            result = sbuf(term.shape, self.out.dtype if ends[1] else nl.float32)
-            if ends[0]:
-                nisa.tensor_scalar(dst=result, data=term, op0=nl.multiply, operand0=self.scale)
-            else:
-                before = load(self.partial[group, place, :])
+            term = total[0 : size_of(rows), n, :]
+            result = sbuf(term.shape, self.out.dtype if last else nl.float32)
+            if before:
                 nisa.scalar_tensor_tensor(
-                    dst=result, data=term, op0=nl.multiply, operand0=self.scale, op1=nl.add, operand1=before
+                    dst=result, data=term, op0=nl.multiply, operand0=self.scale, op1=nl.add, operand1=before[n]
                 )
-            store((self.out if ends[1] else self.partial)[group, place, :], result)
+            else:
+                nisa.tensor_scalar(dst=result, data=term, op0=nl.multiply, operand0=self.scale)
+            store(
+                (self.out if last else self.partial)[group, keys.start + rows.start : keys.start + rows.stop, :], result
+            )
 
 
 class Queries(nl.NKIObject):
     """A block of queries: tiles of rows, and columns (d, rows), of q and of dy by the sums of weights; the gradients of q."""
 
-    def __init__(self, dy: Any, q: Any, out: Any, span: slice, hidden: tuple[Any, ...]) -> None:
-        self.span, self.tiles, self.hidden = span, spans(size_of(span), ROWS), hidden
+    def __init__(self, dy: Any, q: Any, out: Any, span: slice, hidden: tuple[Any, ...], room: list[Any]) -> None:
+        self.span, self.tiles, self.hidden, self.room = span, spans(size_of(span), ROWS), hidden, room
         self.scale = 1.0 / math.sqrt(q.shape[1])
         self.rows, self.given, self.results = load_tiles(q, span), load_tiles(dy, span), load_tiles(out, span)
         self.turned: Any = turned(self.rows)
@@ -100,15 +111,15 @@ class Queries(nl.NKIObject):
         last = self.span.start + tile.stop
         return min(size_of(keys), last - keys.start) if self.hidden else size_of(keys)
 
-    def scores(self, tile: slice, keys: slice, columns: Any) -> Any:
-        """q k^T of a tile of queries with those keys that it sees, (queries, keys) in PSUM."""
-        shape = size_of(tile), self.seen(tile, keys)
-        start, total = self.span.start + tile.start - keys.start, psum(shape)
-        nisa.nc_matmul(dst=total, stationary=self.turned[:, tile], moving=columns[:, 0 : shape[1]], accumulate=False)
-        if self.hidden and start < shape[1]:
+    def scores(self, n: int, keys: slice, columns: Any, bank: Any) -> Any:
+        """q k^T of the n-th tile of queries with those keys that it sees, (queries, keys) in a bank of PSUM."""
+        tile, total = self.tiles[n], bank[0 : size_of(self.tiles[n]), 0 : self.seen(self.tiles[n], keys)]
+        start, (height, width) = self.span.start + tile.start - keys.start, total.shape
+        nisa.nc_matmul(dst=total, stationary=self.turned[:, tile], moving=columns[:, 0:width], accumulate=False)
+        if self.hidden and start < width:
             same, future = self.hidden
             nisa.nc_matmul(
-                dst=total[:, start:], stationary=same[:, 0 : shape[0]], moving=future[:, 0 : shape[0]], accumulate=True
+                dst=total[:, start:], stationary=same[:, 0:height], moving=future[:, 0:height], accumulate=True
             )
         return total
 
@@ -123,10 +134,9 @@ class Queries(nl.NKIObject):
             sums.append(sbuf((size_of(tile), chunks), nl.float32))
         for n, keys in enumerate(seen):
             columns = turned(load_tiles(k, keys))
-            for tile, low, total in zip(self.tiles, maxima, sums, strict=True):
-                if self.seen(tile, keys) > 0:
-                    scores = self.scores(tile, keys, columns)
-                    place = low[:, n : n + 1]
+            for m, (low, total) in enumerate(zip(maxima, sums, strict=True)):
+                if self.seen(self.tiles[m], keys) > 0:
+                    scores, place = self.scores(m, keys, columns, self.room[m % 4]), low[:, n : n + 1]
                     nisa.tensor_reduce(dst=place, op=nl.maximum, data=scores, axis=1, negate=True)
                     nisa.tensor_scalar(dst=place, data=place, op0=nl.multiply, operand0=self.scale)
                     nisa.activation_reduce(
@@ -144,57 +154,72 @@ class Queries(nl.NKIObject):
         self.turned_given = turned(self.given)
 
     def multiply(self, keys: list[Any], values: list[Any], span: slice) -> tuple[Any, Any]:
-        """The terms of dv and dk * sqrt(d) of these keys, (128, tiles, d) in PSUM; those of dq are added here."""
+        """The terms of dk * sqrt(d) and dv of these keys, (128, tiles, d) in PSUM; those of dq are added here.
+
+        TensorE works in order: it makes the scores of two more tiles of queries before it needs what other engines make of
+        these.
+        """
         columns = turned(keys), turned(values)
         shape = ROWS, len(keys), keys[0].shape[1]
         sums = psum(shape), psum(shape)
-        waiting: list[Any] = []
+        sloped: list[Any] = []
+        flipped: list[Any] = []
         for n, tile in enumerate(self.tiles):
             if self.seen(tile, span) > 0:
-                waiting.append((n, self._slopes(n, span, columns)))
-                # TensorE makes the next scores while other engines make the slopes from the last
-                if len(waiting) > 1:
-                    self._sum(waiting.pop(0), keys, span, sums)
-        for held in waiting:
-            self._sum(held, keys, span, sums)
+                sloped.append((n, self._slopes(n, span, columns)))
+                if len(sloped) > 1:
+                    flipped.append(self._sum(sloped.pop(0), span, sums))
+                if len(flipped) > 1:
+                    self._add(flipped.pop(0), keys)
+        while sloped:
+            flipped.append(self._sum(sloped.pop(0), span, sums))
+        while flipped:
+            self._add(flipped.pop(0), keys)
         return sums
 
     def _slopes(self, n: int, span: slice, columns: tuple[Any, Any]) -> tuple[Any, Any]:
         """Weights of a tile of queries and the gradient of its scores, (queries, keys) bfloat16."""
         tile = self.tiles[n]
-        scores = self.scores(tile, span, columns[0])
+        scores = self.scores(n, span, columns[0], self.room[n % 2])
         weights, slopes = sbuf(scores.shape, nl.bfloat16), sbuf(scores.shape, nl.bfloat16)
-        raised = psum(scores.shape)
-        nisa.nc_matmul(
-            dst=raised,
-            stationary=self.turned_given[:, tile],
-            moving=columns[1][:, 0 : scores.shape[1]],
-            accumulate=False,
-        )
+        raised = self.room[2 + n % 2][0 : scores.shape[0], 0 : scores.shape[1]]
+        moving = columns[1][:, 0 : scores.shape[1]]
+        nisa.nc_matmul(dst=raised, stationary=self.turned_given[:, tile], moving=moving, accumulate=False)
         nisa.activation(dst=weights, op=nl.exp, data=scores, scale=self.scale, bias=self.lowest[n])
         nisa.scalar_tensor_tensor(
             dst=slopes, data=raised, op0=nl.subtract, operand0=self.shares[n], op1=nl.multiply, operand1=weights
         )
         return weights, slopes
 
-    def _sum(self, held: Any, keys: list[Any], span: slice, sums: tuple[Any, Any]) -> None:
-        """Add what a tile of queries gives to the sums of keys, and what the keys give to those of the tile."""
+    def _sum(self, held: Any, span: slice, sums: tuple[Any, Any]) -> tuple[int, Any]:
+        """Add what a tile of queries gives to the sums of keys; its slopes with keys first, (128, tiles, queries)."""
         n, (weights, slopes) = held
-        start, total = self.span.start + self.tiles[n].start, psum(self.totals[n].shape)
-        parts = spans(weights.shape[1], ROWS)
-        for m, part in enumerate(parts):
-            first = n == 0 or (self.hidden and start <= span.start + part.start)
-            for sum_, left, right in ((sums[0], weights, self.given[n]), (sums[1], slopes, self.rows[n])):
-                nisa.nc_matmul(
-                    dst=sum_[0 : size_of(part), m, :], stationary=left[:, part], moving=right, accumulate=not first
-                )
-        flipped = psum((ROWS, len(parts), weights.shape[0]), nl.bfloat16)
-        for m, part in enumerate(parts):
-            nisa.nc_transpose(dst=flipped[0 : size_of(part), m, :], data=slopes[:, part])
+        start, height = self.span.start + self.tiles[n].start, slopes.shape[0]
+        parts = spans(slopes.shape[1], ROWS)
+        flipped = psum((ROWS, len(parts), height), nl.bfloat16)
         columns = sbuf(flipped.shape, nl.bfloat16)
         for m, part in enumerate(parts):
-            nisa.tensor_copy(dst=columns[0 : size_of(part), m, :], src=flipped[0 : size_of(part), m, :])
-            nisa.nc_matmul(dst=total, stationary=columns[0 : size_of(part), m, :], moving=keys[m], accumulate=m > 0)
+            nisa.nc_transpose(dst=flipped[0 : size_of(part), m, :], data=slopes[:, part])
+        whole = slopes.shape[1] // ROWS
+        for tiles, rows in ((slice(0, whole), ROWS), (slice(whole, len(parts)), slopes.shape[1] - whole * ROWS)):
+            if size_of(tiles):
+                nisa.tensor_copy(
+                    dst=columns[0:rows, tiles, :], src=flipped[0:rows, tiles, :], engine=nisa.engine.vector
+                )
+        for m, part in enumerate(parts):
+            first = n == 0 or (self.hidden and start <= span.start + part.start)
+            for total, left, right in ((sums[0], slopes, self.rows[n]), (sums[1], weights, self.given[n])):
+                dst = total[0 : size_of(part), m, :]
+                nisa.nc_matmul(dst=dst, stationary=left[:, part], moving=right, accumulate=not first)
+        return n, columns
+
+    def _add(self, held: tuple[int, Any], keys: list[Any]) -> None:
+        """Add what keys give to the gradients of a tile of queries."""
+        n, columns = held
+        total = psum(self.totals[n].shape)
+        for m in range(columns.shape[1]):
+            stationary = columns[0 : keys[m].shape[0], m, :]
+            nisa.nc_matmul(dst=total, stationary=stationary, moving=keys[m], accumulate=m > 0)
         nisa.tensor_tensor(dst=self.totals[n], data1=self.totals[n], data2=total, op=nl.add)
 
     def store(self, dq: Any) -> None:
