@@ -8,9 +8,8 @@ from typing import Any
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
 from opentrn.kernels.attention import load_tiles, turn
-from opentrn.kernels.cross_entropy import rescaled_sum
 from opentrn.kernels.swiglu import hbm
-from opentrn.kernels.tiles import COLUMNS, ROWS, load, psum, row_sum, sbuf, shared, size_of, spans, store
+from opentrn.kernels.tiles import COLUMNS, ROWS, psum, sbuf, shared, size_of, spans, store, vector_sum
 from opentrn.nki import jit
 
 __all__ = ["attention_backward"]
@@ -41,10 +40,7 @@ def attention_backward(dy: Any, q: Any, k: Any, v: Any, out: Any, causal: bool =
     assert not causal or length == k.shape[1], f"causal: as many keys as queries, got {q.shape} and {k.shape}"
     dq, hidden = shared(q.shape, q.dtype), _hidden() if causal else ()
     dk, dv = KeyGradients(k, 1.0 / math.sqrt(width)), KeyGradients(v, 1.0)
-    # PSUM: two banks for scores, two for dy v^T, so that TensorE may go on while other engines read the last
-    room: list[Any] = []
-    for _ in range(4):
-        room.append(psum((ROWS, COLUMNS)))
+    room = Room(width)
     for head in range(heads):
         group = head // each
         for span in spans(length, QUERIES):
@@ -60,6 +56,17 @@ def attention_backward(dy: Any, q: Any, k: Any, v: Any, out: Any, causal: bool =
                 dv.add(sums[1], before[1], (group, keys), last)
             block.store(dq[head])
     return dq, dk.out, dv.out
+
+
+class Room(nl.NKIObject):
+    """PSUM for the steps of `Queries.multiply`, each its own, so that TensorE may go on while other engines read the last."""
+
+    def __init__(self, width: int) -> None:
+        self.banks: list[Any] = []  # two for scores, two for dy v^T
+        for _ in range(4):
+            self.banks.append(psum((ROWS, COLUMNS)))
+        self.flipped = psum((ROWS, COLUMNS // ROWS, ROWS), nl.bfloat16)
+        self.totals = psum((ROWS, width)), psum((ROWS, width))
 
 
 class KeyGradients(nl.NKIObject):
@@ -92,13 +99,13 @@ class KeyGradients(nl.NKIObject):
 class Queries(nl.NKIObject):
     """A block of queries: tiles of rows, and columns (d, rows), of q and of dy by the sums of weights; the gradients of q."""
 
-    def __init__(self, dy: Any, q: Any, out: Any, span: slice, hidden: tuple[Any, ...], room: list[Any]) -> None:
+    def __init__(self, dy: Any, q: Any, out: Any, span: slice, hidden: tuple[Any, ...], room: Room) -> None:
         self.span, self.tiles, self.hidden, self.room = span, spans(size_of(span), ROWS), hidden, room
         self.scale = 1.0 / math.sqrt(q.shape[1])
         self.rows, self.given, self.results = load_tiles(q, span), load_tiles(dy, span), load_tiles(out, span)
         self.turned: Any = turned(self.rows)
         self.turned_given: Any = None
-        self.lowest: list[Any] = []
+        self.lowest: Any = None
         self.shares: list[Any] = []
         self.totals: list[Any] = []
         for tile in self.tiles:
@@ -125,32 +132,43 @@ class Queries(nl.NKIObject):
 
     def weigh(self, k: Any, seen: list[slice]) -> None:
         """Find the largest score of each query and the sum of its weights; divide dy by it."""
-        maxima, sums = [], []
-        for tile in self.tiles:
-            chunks = 0
-            for keys in seen:
-                chunks += self.seen(tile, keys) > 0
-            maxima.append(sbuf((size_of(tile), chunks), nl.float32))
-            sums.append(sbuf((size_of(tile), chunks), nl.float32))
+        # of each tile and span of keys: -max of the scores and the sum of their exponentials; those not seen weigh nothing
+        shape = ROWS, len(self.tiles), len(seen)
+        lowest, sums = sbuf(shape, nl.float32), sbuf(shape, nl.float32)
+        nisa.memset(dst=lowest, value=-HIDDEN)
+        nisa.memset(dst=sums, value=1.0)
         for n, keys in enumerate(seen):
             columns = turned(load_tiles(k, keys))
-            for m, (low, total) in enumerate(zip(maxima, sums, strict=True)):
-                if self.seen(self.tiles[m], keys) > 0:
-                    scores, place = self.scores(m, keys, columns, self.room[m % 4]), low[:, n : n + 1]
+            for m, tile in enumerate(self.tiles):
+                if self.seen(tile, keys) > 0:
+                    scores = self.scores(m, keys, columns, self.room.banks[m % 4])
+                    place, total = lowest[0 : size_of(tile), m, n : n + 1], sums[0 : size_of(tile), m, n : n + 1]
+                    aside = sbuf(scores.shape, nl.bfloat16)
                     nisa.tensor_reduce(dst=place, op=nl.maximum, data=scores, axis=1, negate=True)
                     nisa.tensor_scalar(dst=place, data=place, op0=nl.multiply, operand0=self.scale)
                     nisa.activation_reduce(
-                        dst=sbuf(scores.shape, nl.bfloat16), op=nl.exp, data=scores, reduce_op=nl.add,
-                        reduce_res=total[:, n : n + 1], bias=place, scale=self.scale,
-                    )  # fmt: skip
-        for given, result, low, total in zip(self.given, self.results, maxima, sums, strict=True):
-            lowest, whole = rescaled_sum(low, total)
+                        dst=aside,
+                        op=nl.exp,
+                        data=scores,
+                        reduce_op=nl.add,
+                        reduce_res=total,
+                        bias=place,
+                        scale=self.scale,
+                    )
+        self.lowest, inverse = sbuf(shape[0:2], nl.float32), sbuf(shape[0:2], nl.float32)
+        nisa.tensor_reduce(dst=self.lowest, op=nl.minimum, data=lowest, axis=2)
+        whole = self.lowest.expand_dim(2).broadcast(2, len(seen))
+        nisa.tensor_tensor(dst=lowest, data1=whole, data2=lowest, op=nl.subtract)
+        nisa.activation(dst=lowest, op=nl.exp, data=lowest)
+        nisa.tensor_tensor(dst=sums, data1=sums, data2=lowest, op=nl.multiply)
+        nisa.tensor_reduce(dst=inverse, op=nl.add, data=sums, axis=2)
+        nisa.reciprocal(dst=inverse, data=inverse)
+        for n, (given, result) in enumerate(zip(self.given, self.results, strict=True)):
             product = sbuf(given.shape, nl.float32)
-            nisa.reciprocal(dst=whole, data=whole)
-            nisa.tensor_scalar(dst=given, data=given, op0=nl.multiply, operand0=whole)
+            share = inverse[0 : given.shape[0], n : n + 1]
+            nisa.tensor_scalar(dst=given, data=given, op0=nl.multiply, operand0=share)
             nisa.tensor_tensor(dst=product, data1=given, data2=result, op=nl.multiply)
-            self.lowest.append(lowest)
-            self.shares.append(row_sum(product))
+            self.shares.append(vector_sum(product, 1.0))
         self.turned_given = turned(self.given)
 
     def multiply(self, keys: list[Any], values: list[Any], span: slice) -> tuple[Any, Any]:
@@ -180,12 +198,14 @@ class Queries(nl.NKIObject):
     def _slopes(self, n: int, span: slice, columns: tuple[Any, Any]) -> tuple[Any, Any]:
         """Weights of a tile of queries and the gradient of its scores, (queries, keys) bfloat16."""
         tile = self.tiles[n]
-        scores = self.scores(n, span, columns[0], self.room[n % 2])
+        scores = self.scores(n, span, columns[0], self.room.banks[n % 2])
         weights, slopes = sbuf(scores.shape, nl.bfloat16), sbuf(scores.shape, nl.bfloat16)
-        raised = self.room[2 + n % 2][0 : scores.shape[0], 0 : scores.shape[1]]
+        raised = self.room.banks[2 + n % 2][0 : scores.shape[0], 0 : scores.shape[1]]
         moving = columns[1][:, 0 : scores.shape[1]]
         nisa.nc_matmul(dst=raised, stationary=self.turned_given[:, tile], moving=moving, accumulate=False)
-        nisa.activation(dst=weights, op=nl.exp, data=scores, scale=self.scale, bias=self.lowest[n])
+        nisa.activation(
+            dst=weights, op=nl.exp, data=scores, scale=self.scale, bias=self.lowest[0 : size_of(tile), n : n + 1]
+        )
         nisa.scalar_tensor_tensor(
             dst=slopes, data=raised, op0=nl.subtract, operand0=self.shares[n], op1=nl.multiply, operand1=weights
         )
@@ -196,7 +216,7 @@ class Queries(nl.NKIObject):
         n, (weights, slopes) = held
         start, height = self.span.start + self.tiles[n].start, slopes.shape[0]
         parts = spans(slopes.shape[1], ROWS)
-        flipped = psum((ROWS, len(parts), height), nl.bfloat16)
+        flipped = self.room.flipped[:, 0 : len(parts), 0:height]
         columns = sbuf(flipped.shape, nl.bfloat16)
         for m, part in enumerate(parts):
             nisa.nc_transpose(dst=flipped[0 : size_of(part), m, :], data=slopes[:, part])
@@ -204,7 +224,7 @@ class Queries(nl.NKIObject):
         for tiles, rows in ((slice(0, whole), ROWS), (slice(whole, len(parts)), slopes.shape[1] - whole * ROWS)):
             if size_of(tiles):
                 nisa.tensor_copy(
-                    dst=columns[0:rows, tiles, :], src=flipped[0:rows, tiles, :], engine=nisa.engine.vector
+                    dst=columns[0:rows, tiles, :], src=flipped[0:rows, tiles, :], engine=nisa.engine.scalar
                 )
         for m, part in enumerate(parts):
             first = n == 0 or (self.hidden and start <= span.start + part.start)
@@ -216,7 +236,7 @@ class Queries(nl.NKIObject):
     def _add(self, held: tuple[int, Any], keys: list[Any]) -> None:
         """Add what keys give to the gradients of a tile of queries."""
         n, columns = held
-        total = psum(self.totals[n].shape)
+        total = self.room.totals[n % 2][0 : self.totals[n].shape[0], :]
         for m in range(columns.shape[1]):
             stationary = columns[0 : keys[m].shape[0], m, :]
             nisa.nc_matmul(dst=total, stationary=stationary, moving=keys[m], accumulate=m > 0)
