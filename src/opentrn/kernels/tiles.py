@@ -71,9 +71,9 @@ def column(height: int, value: float) -> Any:
     return tile
 
 
-def identity(size: int) -> Any:
-    """The identity (size, size) in bfloat16, with which TensorE takes a term of a sum over as it is."""
-    tile = sbuf((size, size), nl.bfloat16)
+def identity(size: int, dtype: Any = nl.bfloat16) -> Any:
+    """The identity (size, size), with which TensorE takes a term of a sum over as it is."""
+    tile = sbuf((size, size), dtype)
     nisa.memset(dst=tile, value=1.0)
     nisa.affine_select(  # row - column = 0
         dst=tile, pattern=[[-1, size]], channel_multiplier=1, on_true_tile=tile, on_false_value=0.0, cmp_op=nl.equal
