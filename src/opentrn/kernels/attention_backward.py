@@ -8,8 +8,7 @@ from typing import Any
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
 from opentrn.kernels.attention import load_tiles, turn
-from opentrn.kernels.swiglu import hbm
-from opentrn.kernels.tiles import COLUMNS, ROWS, psum, sbuf, shared, size_of, spans, store, vector_sum
+from opentrn.kernels.tiles import COLUMNS, ROWS, hbm, identity, psum, sbuf, shared, size_of, spans, store, vector_sum
 from opentrn.nki import jit
 
 __all__ = ["attention_backward"]
@@ -264,11 +263,14 @@ def turned(tiles: list[Any]) -> Any:
 
 def _hidden() -> tuple[Any, Any]:
     """An identity, and what is added to the scores of 128 queries (rows) with their own keys; (128, 128) bfloat16."""
-    same, future = sbuf((ROWS, ROWS), nl.bfloat16), sbuf((ROWS, ROWS), nl.bfloat16)
-    nisa.memset(dst=same, value=1.0)
+    future = sbuf((ROWS, ROWS), nl.bfloat16)
     nisa.memset(dst=future, value=0.0)
-    for tile, other, holds in ((same, 0.0, nl.equal), (future, HIDDEN, nl.greater_equal)):  # row - column against 0
-        nisa.affine_select(
-            dst=tile, pattern=[[-1, ROWS]], channel_multiplier=1, on_true_tile=tile, on_false_value=other, cmp_op=holds
-        )
-    return same, future
+    nisa.affine_select(  # row - column >= 0
+        dst=future,
+        pattern=[[-1, ROWS]],
+        channel_multiplier=1,
+        on_true_tile=future,
+        on_false_value=HIDDEN,
+        cmp_op=nl.greater_equal,
+    )
+    return identity(ROWS), future

@@ -22,7 +22,7 @@ from opentrn.kernels.tiles import (
     spans,
     store,
     vector_sum,
-)  # fmt: skip
+)
 from opentrn.nki import jit
 
 __all__ = ["rms_norm", "rms_norm_backward"]

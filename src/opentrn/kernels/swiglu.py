@@ -7,7 +7,7 @@ from typing import Any
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
 from opentrn.kernels.matmul import Finish, Operand, multiply
-from opentrn.kernels.tiles import load, sbuf, shared, store
+from opentrn.kernels.tiles import hbm, load, sbuf, shared, store
 from opentrn.nki import jit
 
 __all__ = ["swiglu", "swiglu_backward"]
@@ -26,11 +26,6 @@ def swiglu(x: Any, gate: Any, up: Any, down: Any) -> Any:
     multiply(hidden, Operand(up, True), Operand(x, False), _times(gated))
     multiply(out, Operand(hidden, True), Operand(down, True))
     return out
-
-
-def hbm(shape: tuple[int, ...], dtype: Any = nl.bfloat16) -> Any:
-    """A tensor in HBM for what lies between two products."""
-    return nl.ndarray(shape, dtype=dtype, buffer=nl.private_hbm)
 
 
 def _silu(dst: Any, total: Any, rows: slice, columns: slice) -> None:

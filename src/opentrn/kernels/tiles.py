@@ -8,7 +8,7 @@ import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
 
 __all__ = [
-    "COLUMNS", "PSUM_COLUMNS", "ROWS", "RowSums", "column", "identity", "load", "load_row", "mixed", "psum", "row_sum", "sbuf",
+    "COLUMNS", "PSUM_COLUMNS", "ROWS", "RowSums", "column", "hbm", "identity", "load", "load_row", "mixed", "psum", "row_sum", "sbuf",
     "shared", "size_of", "spans", "store", "vector_sum",
 ]  # fmt: skip
 
@@ -45,6 +45,11 @@ def psum(shape: tuple[int, ...], dtype: Any = nl.float32) -> Any:
 def shared(shape: tuple[int, ...], dtype: Any) -> Any:
     """A new tensor in HBM, for a result."""
     return nl.ndarray(shape, dtype=dtype, buffer=nl.shared_hbm)
+
+
+def hbm(shape: tuple[int, ...], dtype: Any = nl.bfloat16) -> Any:
+    """A tensor in HBM for what lies between two steps."""
+    return nl.ndarray(shape, dtype=dtype, buffer=nl.private_hbm)
 
 
 def load(source: Any, dtype: Any = None) -> Any:
