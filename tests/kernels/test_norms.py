@@ -10,7 +10,7 @@ from opentrn.kernels import layer_norm, layer_norm_backward, rms_norm, rms_norm_
 
 torch = pytest.importorskip("torch")
 
-SHAPES = [(1, 5), (130, 700), (257, 130), (5, 1025)]
+SHAPES = [(1, 5), (130, 700), (257, 130), (5, 1025), (3, 8192)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -1,4 +1,4 @@
-"""Causal flash attention with grouped queries: softmax(Q K^T / sqrt(d)) V, without ever holding a full row of scores."""
+"""Flash attention with grouped queries, causal or not: softmax(Q K^T / sqrt(d)) V, without ever holding a full row of scores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import opentrn.nki.language as nl
 from opentrn.kernels.tiles import COLUMNS, ROWS, psum, sbuf, shared, size_of, spans, store
 from opentrn.nki import jit
 
-__all__ = ["attention"]
+__all__ = ["attention", "load_tiles", "turn"]
 
 QUERIES = 2 * COLUMNS
 """Queries of a block: two PSUM banks of scores for 128 keys, and room for the next two and for the sums of values."""
@@ -23,21 +23,23 @@ HEADROOM = 60.0
 
 
 @jit
-def attention(q: Any, k: Any, v: Any) -> Any:
-    """Causal attention: q (heads, S, d), k and v (groups, S, d), bfloat16, d at most 128, S at most 32,768 -> (heads, S, d).
+def attention(q: Any, k: Any, v: Any, causal: bool = True) -> Any:
+    """Attention: q (heads, S, d), k and v (groups, S, d), bfloat16, d at most 128, S at most 32,768 -> (heads, S, d).
 
-    heads is a multiple of groups: head h reads keys and values of group h // (heads // groups). Scores are computed with
-    keys on partitions, so that their exponentials are the stationary operand of the product with V as they are; a column of
-    ones beside V sums them. From all scores of a block of 1024 queries the larger of 0 and max|q| max|k| / sqrt(d) - 60 is
-    subtracted, on ScalarE's way to the exponential: no score is more than 60 above it, so nothing overflows. All weights of
-    a query vanish (and its result is not a number) only where its largest score lies more than 140 below that product of
-    norms: never while max|q| max|k| / sqrt(d) is at most 70, as with normalised queries and keys it always is.
+    Not `causal`, every query sees every key, and k and v may have another length than q. heads is a multiple of groups: head
+    h reads keys and values of group h // (heads // groups). Scores are computed with keys on partitions, so that their
+    exponentials are the stationary operand of the product with V as they are; a column of ones beside V sums them. From all
+    scores of a block of 1024 queries the larger of 0 and max|q| max|k| / sqrt(d) - 60 is subtracted, on ScalarE's way to the
+    exponential: no score is more than 60 above it, so nothing overflows. All weights of a query vanish (and its result is not
+    a number) only where its largest score lies more than 140 below that product of norms: never while max|q| max|k| / sqrt(d)
+    is at most 70, as with normalised queries and keys it always is.
     """
     heads, length, width = q.shape
     each = heads // k.shape[0]
     assert heads == each * k.shape[0] and width <= ROWS, (
         f"heads % groups == 0 and d <= 128, got {q.shape} and {k.shape}"
     )
+    assert not causal or length == k.shape[1], f"causal: as many keys as queries, got {q.shape} and {k.shape}"
     out = shared(q.shape, q.dtype)
     # PSUM: two banks for each of two products of scores, three for the sums of values, one for what is transposed
     scores, totals = (psum((ROWS, QUERIES)), psum((ROWS, QUERIES))), _totals(width + 1)
@@ -47,19 +49,21 @@ def attention(q: Any, k: Any, v: Any) -> Any:
         for head in range(group * each, (group + 1) * each):
             for block in spans(length, QUERIES):
                 work.append((head, block))
-        keys = Columns(k[group], slice(0, length), nisa.engine.scalar, [])
+        keys = Columns(k[group], slice(0, k.shape[1]), nisa.engine.scalar, [])
         keys.room = list(scores)  # no scores yet: sums of squares need not wait for one bank
         coming = Columns(q[work[0][0]], work[0][1], nisa.engine.vector, [keys.peak])
-        values = _rows(v[group], slice(0, length), 1)
+        values = load_tiles(v[group], slice(0, k.shape[1]), 1)
         keys.finish()
         for m, (head, block) in enumerate(work):
             coming.finish()
             queries, lowering = coming.turned, coming.lowering
             if m + 1 < len(work):
                 coming = Columns(q[work[m + 1][0]], work[m + 1][1], nisa.engine.vector, [keys.peak])
-            for n, span in enumerate(spans(block.stop, ROWS)):
-                weights = _weights(scores[n % 2], keys.turned[:, span], queries, lowering, (span, block))
-                waiting.append((totals, weights, values[n], span, block, out[head, block, :]))
+            seen = block.stop if causal else k.shape[1]
+            at = block if causal else slice(seen, seen + size_of(block))  # as if the queries came after all keys
+            for n, span in enumerate(spans(seen, ROWS)):
+                weights = _weights(scores[n % 2], keys.turned[:, span], queries, lowering, (span, at))
+                waiting.append((totals, weights, values[n], (span, at), out[head, block, :], span.stop == seen))
                 # TensorE has two more products of scores to do before it needs these weights
                 if len(waiting) > 2:
                     _accumulate(waiting.pop(0))
@@ -70,7 +74,7 @@ def attention(q: Any, k: Any, v: Any) -> Any:
     return out
 
 
-def _rows(source: Any, span: slice, ones: int = 0) -> list[Any]:
+def load_tiles(source: Any, span: slice, ones: int = 0, dtype: Any = nl.bfloat16) -> list[Any]:
     """Rows of (S, d) in HBM in tiles (at most 128, d + ones), the last columns 1; eight by one DMA: each costs its start."""
     width, tiles = source.shape[1], []
     for part in spans(size_of(span), QUERIES):
@@ -78,7 +82,7 @@ def _rows(source: Any, span: slice, ones: int = 0) -> list[Any]:
             count = -(-size_of(rows) // ROWS)
             if count:
                 height = size_of(rows) // count
-                wide = sbuf((height, count, width + ones), nl.bfloat16)
+                wide = sbuf((height, count, width + ones), dtype)
                 start = span.start + part.start + rows.start
                 given = source[start : start + size_of(rows), :].reshape((count, height, width))
                 nisa.dma_copy(dst=wide[:, :, 0:width], src=given.permute((1, 0, 2)))
@@ -87,6 +91,14 @@ def _rows(source: Any, span: slice, ones: int = 0) -> list[Any]:
                 for n in range(count):
                     tiles.append(wide[:, n, :])
     return tiles
+
+
+def turn(dst: Any, tiles: list[Any], engine: Any) -> None:
+    """Up to four tiles (at most 128, d), one below the other, as columns (d, rows) of `dst`: they leave PSUM together."""
+    flipped = psum(dst.shape, nl.bfloat16)
+    for tile, part in zip(tiles, spans(dst.shape[1], ROWS), strict=True):
+        nisa.nc_transpose(dst=flipped[:, part], data=tile)
+    nisa.tensor_copy(dst=dst, src=flipped, engine=engine)
 
 
 class Columns(nl.NKIObject):
@@ -99,7 +111,7 @@ class Columns(nl.NKIObject):
     """
 
     def __init__(self, source: Any, span: slice, engine: Any, keys: list[Any]) -> None:
-        self.tiles, self.engine = _rows(source, span), engine
+        self.tiles, self.engine = load_tiles(source, span), engine
         self.keys, self.lowering = keys, None
         self.room: list[Any] = []
         self.parts, self.done = spans(size_of(span), COLUMNS), 0
@@ -127,11 +139,8 @@ class Columns(nl.NKIObject):
             self.advance()
 
     def _turn(self, columns: slice) -> None:
-        """Transpose four tiles, which leave PSUM together."""
-        flipped = psum((self.turned.shape[0], size_of(columns)), nl.bfloat16)
-        for part in spans(size_of(columns), ROWS):
-            nisa.nc_transpose(dst=flipped[:, part], data=self.tiles[(columns.start + part.start) // ROWS])
-        nisa.tensor_copy(dst=self.turned[:, columns], src=flipped, engine=self.engine)
+        first = columns.start // ROWS
+        turn(self.turned[:, columns], self.tiles[first : first + COLUMNS // ROWS], self.engine)
 
     def _square(self, columns: slice, n: int) -> None:
         """The sums of squares of columns, on all partitions by a product with ones, and the largest of them."""
@@ -195,8 +204,8 @@ def _hide_future(corner: Any) -> None:
 
 
 def _accumulate(held: Any) -> None:
-    """Add the product of weights and values to the sums of a block; with the last keys, write the block to `place`."""
-    totals, weights, values, span, block, place = held
+    """Add the product of weights and values to the sums of a block; with the `last` keys, write the block to `place`."""
+    totals, weights, values, (span, block), place, last = held
     first, tiles = _first(span, block), spans(size_of(block), ROWS)
     for tile, total in zip(tiles, totals, strict=False):
         if tile.start >= first:
@@ -204,7 +213,7 @@ def _accumulate(held: Any) -> None:
             nisa.nc_matmul(
                 dst=total[0 : size_of(tile), :], stationary=stationary, moving=values, accumulate=span.start > 0
             )
-    if span.stop == block.stop:
+    if last:
         for tile, total in zip(tiles, totals, strict=False):
             _write(place[tile, :], total[0 : size_of(tile), :])
 

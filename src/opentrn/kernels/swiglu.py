@@ -7,7 +7,7 @@ from typing import Any
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
 from opentrn.kernels.matmul import Finish, Operand, multiply
-from opentrn.kernels.tiles import load, sbuf, shared, store
+from opentrn.kernels.tiles import hbm, load, sbuf, shared, store
 from opentrn.nki import jit
 
 __all__ = ["gated_mlp", "swiglu", "swiglu_backward"]
@@ -31,11 +31,6 @@ def gated_mlp(out: Any, x: Any, gate: Any, up: Any, down: Any) -> None:
     multiply(gated, Operand(gate, True), Operand(x, False), _silu)
     multiply(hidden, Operand(up, True), Operand(x, False), _times(gated))
     multiply(out, Operand(hidden, True), Operand(down, True))
-
-
-def hbm(shape: tuple[int, ...], dtype: Any = nl.bfloat16) -> Any:
-    """A tensor in HBM for what lies between two products."""
-    return nl.ndarray(shape, dtype=dtype, buffer=nl.private_hbm)
 
 
 def _silu(dst: Any, total: Any, rows: slice, columns: slice) -> None:
