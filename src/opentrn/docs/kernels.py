@@ -59,6 +59,8 @@ CASES = (
     Case(kernels.swiglu_backward, ("2048x2048", *MLP)),
     Case(kernels.attention, ("1x8192x128", "1x8192x128", "1x8192x128")),
     Case(kernels.attention, ("4x2048x128", "1x2048x128", "1x2048x128")),
+    Case(kernels.attention_backward, ("1x8192x128",) * 5),
+    Case(kernels.attention_backward, ("4x2048x128", "4x2048x128", "1x2048x128", "1x2048x128", "4x2048x128")),
     Case(kernels.rms_norm, (SQUARE, "4096")),
     Case(kernels.rms_norm_backward, (SQUARE, SQUARE, "4096")),
     Case(kernels.layer_norm, (SQUARE, "4096", "4096")),

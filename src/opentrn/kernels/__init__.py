@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from opentrn.kernels.adamw import adamw
 from opentrn.kernels.attention import attention
+from opentrn.kernels.attention_backward import attention_backward
 from opentrn.kernels.cross_entropy import cross_entropy, cross_entropy_backward
 from opentrn.kernels.embedding import embedding, embedding_backward
 from opentrn.kernels.layer_norm import layer_norm, layer_norm_backward
@@ -18,7 +19,7 @@ from opentrn.kernels.softmax import softmax, softmax_backward
 from opentrn.kernels.swiglu import swiglu, swiglu_backward
 
 __all__ = [
-    "adamw", "attention", "cross_entropy", "cross_entropy_backward", "embedding", "embedding_backward", "layer_norm",
-    "layer_norm_backward", "linear", "linear_backward", "matmul", "rms_norm", "rms_norm_backward", "rotary", "softmax",
-    "softmax_backward", "swiglu", "swiglu_backward",
+    "adamw", "attention", "attention_backward", "cross_entropy", "cross_entropy_backward", "embedding", "embedding_backward",
+    "layer_norm", "layer_norm_backward", "linear", "linear_backward", "matmul", "rms_norm", "rms_norm_backward", "rotary",
+    "softmax", "softmax_backward", "swiglu", "swiglu_backward",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ import opentrn.nki.language as nl
 from opentrn.kernels.tiles import COLUMNS, ROWS, psum, sbuf, shared, size_of, spans, store
 from opentrn.nki import jit
 
-__all__ = ["attention"]
+__all__ = ["attention", "load_tiles", "turn"]
 
 QUERIES = 2 * COLUMNS
 """Queries of a block: two PSUM banks of scores for 128 keys, and room for the next two and for the sums of values."""
@@ -50,7 +50,7 @@ def attention(q: Any, k: Any, v: Any) -> Any:
         keys = Columns(k[group], slice(0, length), nisa.engine.scalar, [])
         keys.room = list(scores)  # no scores yet: sums of squares need not wait for one bank
         coming = Columns(q[work[0][0]], work[0][1], nisa.engine.vector, [keys.peak])
-        values = _rows(v[group], slice(0, length), 1)
+        values = load_tiles(v[group], slice(0, length), 1)
         keys.finish()
         for m, (head, block) in enumerate(work):
             coming.finish()
@@ -70,7 +70,7 @@ def attention(q: Any, k: Any, v: Any) -> Any:
     return out
 
 
-def _rows(source: Any, span: slice, ones: int = 0) -> list[Any]:
+def load_tiles(source: Any, span: slice, ones: int = 0) -> list[Any]:
     """Rows of (S, d) in HBM in tiles (at most 128, d + ones), the last columns 1; eight by one DMA: each costs its start."""
     width, tiles = source.shape[1], []
     for part in spans(size_of(span), QUERIES):
@@ -89,6 +89,14 @@ def _rows(source: Any, span: slice, ones: int = 0) -> list[Any]:
     return tiles
 
 
+def turn(dst: Any, tiles: list[Any], engine: Any) -> None:
+    """Up to four tiles (at most 128, d), one below the other, as columns (d, rows) of `dst`: they leave PSUM together."""
+    flipped = psum(dst.shape, nl.bfloat16)
+    for tile, part in zip(tiles, spans(dst.shape[1], ROWS), strict=True):
+        nisa.nc_transpose(dst=flipped[:, part], data=tile)
+    nisa.tensor_copy(dst=dst, src=flipped, engine=engine)
+
+
 class Columns(nl.NKIObject):
     """Rows of (S, d) in HBM as columns in SBUF, `turned` (d, rows) bfloat16, and the largest square of their norms.
 
@@ -99,7 +107,7 @@ class Columns(nl.NKIObject):
     """
 
     def __init__(self, source: Any, span: slice, engine: Any, keys: list[Any]) -> None:
-        self.tiles, self.engine = _rows(source, span), engine
+        self.tiles, self.engine = load_tiles(source, span), engine
         self.keys, self.lowering = keys, None
         self.room: list[Any] = []
         self.parts, self.done = spans(size_of(span), COLUMNS), 0
@@ -127,11 +135,8 @@ class Columns(nl.NKIObject):
             self.advance()
 
     def _turn(self, columns: slice) -> None:
-        """Transpose four tiles, which leave PSUM together."""
-        flipped = psum((self.turned.shape[0], size_of(columns)), nl.bfloat16)
-        for part in spans(size_of(columns), ROWS):
-            nisa.nc_transpose(dst=flipped[:, part], data=self.tiles[(columns.start + part.start) // ROWS])
-        nisa.tensor_copy(dst=self.turned[:, columns], src=flipped, engine=self.engine)
+        first = columns.start // ROWS
+        turn(self.turned[:, columns], self.tiles[first : first + COLUMNS // ROWS], self.engine)
 
     def _square(self, columns: slice, n: int) -> None:
         """The sums of squares of columns, on all partitions by a product with ones, and the largest of them."""
