@@ -6,7 +6,10 @@ from typing import Any
 
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
-from opentrn.kernels.tiles import ROWS, RowSums, column, load, load_row, row_sum, sbuf, shared, size_of, spans, store
+from opentrn.kernels.tiles import (
+    PSUM_COLUMNS, ROWS, RowSums, column, identity, load, load_row, mixed, row_sum, sbuf, shared, size_of, spans, store,
+    vector_sum,
+)  # fmt: skip
 from opentrn.nki import jit
 
 __all__ = ["layer_norm", "layer_norm_backward"]
@@ -16,37 +19,45 @@ __all__ = ["layer_norm", "layer_norm_backward"]
 def layer_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
     """``(x - mean) / sqrt(var + eps) * weight + bias``: x (T, H), weight and bias (H,) -> (T, H) in the dtype of x.
 
-    Sums are float32: the variance on ScalarE, the mean on ScalarE and VectorE in turn, so that both are equally busy. A row is
-    held in SBUF as a whole: H is at most 8192.
+    Sums are float32: those of x on VectorE, of squares on ScalarE. TensorE adds the bias to half of the columns, from where
+    ScalarE takes them, so that it and VectorE are equally busy. A row is held in SBUF as a whole: H is at most 8192.
     """
-    tokens = x.shape[0]
-    out = shared(x.shape, x.dtype)
-    height = min(ROWS, tokens)
+    out, height = shared(x.shape, x.dtype), min(ROWS, x.shape[0])
+    first = load(x[0:height, :])  # before the weights: their DMA takes as long, and nobody needs them yet
     scale, shift = load_row(weight, height, nl.bfloat16), load_row(bias, height, nl.bfloat16)
+    same = identity(height)
     waiting: list[Any] = []
-    for n, rows in enumerate(spans(tokens, ROWS)):
-        tile = load(x[rows, :])
-        waiting.append((out[rows, :], tile, _moments(tile, eps, n % 2 == 1)))
+    for n, rows in enumerate(spans(x.shape[0], ROWS)):
+        tile = load(x[rows, :]) if n > 0 else first
+        waiting.append((out[rows, :], tile, _moments(tile, eps)))
         # VectorE sums the next rows before it works on the last: ScalarE would wait for the mean otherwise
         if len(waiting) > 2:
-            _finish(waiting.pop(0), scale, shift)
+            _finish(waiting.pop(0), scale, shift, same)
     while waiting:
-        _finish(waiting.pop(0), scale, shift)
+        _finish(waiting.pop(0), scale, shift, same)
     return out
 
 
-def _finish(held: Any, scale: Any, shift: Any) -> None:
+def _finish(held: Any, scale: Any, shift: Any, same: Any) -> None:
+    """(place in HBM, tile, moments) -> the result, stored there."""
     place, tile, moments = held
+    (height, width), half = tile.shape, tile.shape[1] // 2
     normed, result = _normalised(tile, moments), sbuf(tile.shape, place.dtype)
-    nisa.tensor_tensor(dst=normed, data1=normed, data2=scale[0 : tile.shape[0], :], op=nl.multiply)
-    nisa.tensor_tensor(dst=result, data1=normed, data2=shift[0 : tile.shape[0], :], op=nl.add)
+    scale, shift, same = scale[0:height, :], shift[0:height, :], same[0:height, 0:height]
+    nisa.tensor_tensor(dst=normed, data1=normed, data2=scale, op=nl.multiply)
+    for part in spans(width - half, PSUM_COLUMNS // 2):
+        columns = slice(half + part.start, half + part.stop)
+        total = mixed([(same, normed), (same, shift)], columns)
+        nisa.tensor_copy(dst=result[:, columns], src=total, engine=nisa.engine.scalar)
+    if half:
+        nisa.tensor_tensor(dst=result[:, 0:half], data1=normed[:, 0:half], data2=shift[:, 0:half], op=nl.add)
     store(place, result)
 
 
-def _moments(tile: Any, eps: float, on_vector: bool) -> tuple[Any, Any]:
-    """-mean and 1 / sqrt(var + eps) of each row, (P, 1) float32; the mean is summed `on_vector` or on ScalarE."""
+def _moments(tile: Any, eps: float) -> tuple[Any, Any]:
+    """-mean and 1 / sqrt(var + eps) of each row, (P, 1) float32."""
     height, width = tile.shape
-    inverse, mean = sbuf((height, 1), nl.float32), _negative_mean(tile, on_vector)
+    inverse, mean = sbuf((height, 1), nl.float32), vector_sum(tile, -1.0 / width)
     squares = row_sum(tile, nl.square, bias=mean)
     nisa.activation(dst=inverse, op=nl.rsqrt, data=squares, scale=1.0 / width, bias=column(height, eps))
     return mean, inverse
@@ -59,43 +70,50 @@ def _normalised(tile: Any, moments: tuple[Any, Any]) -> Any:
     return normed
 
 
-def _negative_mean(tile: Any, on_vector: bool) -> Any:
-    if not on_vector:
-        return row_sum(tile, scale=-1.0 / tile.shape[1])
-    mean, parts = sbuf((tile.shape[0], 1), nl.float32), sbuf(tile.shape, nl.bfloat16)
-    nisa.tensor_scalar_reduce(
-        dst=parts, data=tile, op0=nl.multiply, operand0=-1.0 / tile.shape[1], reduce_op=nl.add, reduce_res=mean
-    )
-    return mean
-
-
 @jit
 def layer_norm_backward(dy: Any, x: Any, weight: Any, eps: float = 1e-5) -> tuple[Any, Any, Any]:
     """Gradients of `layer_norm`: dy, x (T, H), weight (H,) -> dx (T, H) in the dtype of x, dweight and dbias (H,) float32.
 
     With n the normalised x, r = 1 / sqrt(var + eps) and g = dy * weight: dx = r * (g - mean(g) - n * mean(g * n)). Products
-    of elements are kept in bfloat16. H is at most 2048: the sums over rows wait in PSUM.
+    of elements are kept in bfloat16; TensorE makes the sum in dx. H is at most 8192.
     """
     tokens, width = x.shape
     dx, dweight, dbias = shared(x.shape, x.dtype), shared((width,), nl.float32), shared((width,), nl.float32)
-    scale = load_row(weight, min(ROWS, tokens), nl.bfloat16)
-    weights, biases = RowSums(width), RowSums(width)
+    height = min(ROWS, tokens)
+    scale, same, sums = load_row(weight, height, nl.bfloat16), identity(height), (RowSums(width), RowSums(width))
+    waiting: list[Any] = []
     for rows in spans(tokens, ROWS):
-        given = load(dy[rows, :], nl.bfloat16)
-        tile = load(x[rows, :])
-        moments = _moments(tile, eps, True)
-        normed = _normalised(tile, moments)
-        gained, product = sbuf(normed.shape, nl.bfloat16), sbuf(normed.shape, nl.bfloat16)
-        weighed, result = sbuf(normed.shape, nl.bfloat16), sbuf(normed.shape, nl.bfloat16)
+        given, tile, gained = (
+            load(dy[rows, :], nl.bfloat16),
+            load(x[rows, :]),
+            sbuf((size_of(rows), width), nl.bfloat16),
+        )
+        moments = _moments(tile, eps)
         nisa.tensor_tensor(dst=gained, data1=given, data2=scale[0 : size_of(rows), :], op=nl.multiply)
-        nisa.tensor_tensor(dst=product, data1=gained, data2=normed, op=nl.multiply)
-        slope, mean = row_sum(product, scale=-1.0 / width), row_sum(gained, scale=-1.0 / width)
-        nisa.scalar_tensor_tensor(dst=result, data=normed, op0=nl.multiply, operand0=slope, op1=nl.add, operand1=gained)
-        nisa.tensor_scalar(dst=result, data=result, op0=nl.add, operand0=mean, op1=nl.multiply, operand1=moments[1])
-        store(dx[rows, :], result)
-        nisa.tensor_tensor(dst=weighed, data1=given, data2=normed, op=nl.multiply)
-        weights.add(weighed)
-        biases.add(given)
-    weights.store(dweight)
-    biases.store(dbias)
+        waiting.append((dx[rows, :], given, tile, moments, gained))
+        # VectorE works on the next rows before it needs the variance of these from ScalarE
+        if len(waiting) > 1:
+            _finish_backward(waiting.pop(0), same, sums)
+    _finish_backward(waiting.pop(0), same, sums)
+    sums[0].store(dweight)
+    sums[1].store(dbias)
     return dx, dweight, dbias
+
+
+def _finish_backward(held: Any, same: Any, sums: tuple[RowSums, RowSums]) -> None:
+    """(place in HBM, dy, x, moments, g) -> dx, stored there, and one more term of dweight and dbias."""
+    place, given, tile, moments, gained = held
+    (height, width), inverse = tile.shape, moments[1]
+    normed, weighed, product = _normalised(tile, moments), sbuf(tile.shape, nl.bfloat16), sbuf(tile.shape, nl.bfloat16)
+    same, slopes, result = same[0:height, 0:height], sbuf((height, height), nl.bfloat16), sbuf(tile.shape, place.dtype)
+    nisa.tensor_tensor(dst=product, data1=gained, data2=normed, op=nl.multiply)
+    nisa.tensor_scalar(dst=slopes, data=same, op0=nl.multiply, operand0=vector_sum(product, -1.0 / width))
+    nisa.tensor_tensor(dst=weighed, data1=given, data2=normed, op=nl.multiply)
+    mean = row_sum(gained, scale=-1.0 / width)
+    nisa.tensor_scalar(dst=mean, data=mean, op0=nl.multiply, operand0=inverse)
+    for columns in spans(width, PSUM_COLUMNS // 4):
+        total = mixed([(same, gained), (slopes, normed)], columns)
+        nisa.activation(dst=result[:, columns], op=nl.copy, data=total, scale=inverse, bias=mean)
+    store(place, result)
+    sums[0].add(weighed)
+    sums[1].add(given)

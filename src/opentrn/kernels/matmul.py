@@ -8,7 +8,7 @@ from typing import Any
 
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
-from opentrn.kernels.tiles import COLUMNS, PSUM_COLUMNS, ROWS, RowSums, load, psum, sbuf, shared, size_of, spans, store
+from opentrn.kernels.tiles import COLUMNS, ROWS, RowSums, load, psum, sbuf, shared, size_of, spans, store
 from opentrn.nki import jit
 
 __all__ = ["Operand", "linear", "linear_backward", "matmul", "multiply"]
@@ -183,7 +183,7 @@ def linear_backward(dy: Any, x: Any, weight: Any) -> tuple[Any, Any, Any]:
 def column_sums(source: Any) -> Any:
     """The sum over rows of (T, N) in HBM -> (N,) float32 in HBM: a product with ones."""
     out = shared((source.shape[1],), nl.float32)
-    for columns in spans(source.shape[1], PSUM_COLUMNS):
+    for columns in spans(source.shape[1], ROWS * ROWS):
         sums = RowSums(size_of(columns))
         for rows in spans(source.shape[0], ROWS):
             sums.add(load(source[rows, columns], nl.bfloat16))

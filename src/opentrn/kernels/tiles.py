@@ -8,8 +8,8 @@ import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
 
 __all__ = [
-    "COLUMNS", "PSUM_COLUMNS", "ROWS", "RowSums", "column", "load", "load_row", "psum", "row_sum", "sbuf", "shared", "size_of",
-    "spans", "store",
+    "COLUMNS", "PSUM_COLUMNS", "ROWS", "RowSums", "column", "identity", "load", "load_row", "mixed", "psum", "row_sum", "sbuf", "shared", "size_of",
+    "spans", "store", "vector_sum",
 ]  # fmt: skip
 
 ROWS, COLUMNS = 128, 512
@@ -71,6 +71,16 @@ def column(height: int, value: float) -> Any:
     return tile
 
 
+def identity(size: int) -> Any:
+    """The identity (size, size) in bfloat16, with which TensorE takes a term of a sum over as it is."""
+    tile = sbuf((size, size), nl.bfloat16)
+    nisa.memset(dst=tile, value=1.0)
+    nisa.affine_select(  # row - column = 0
+        dst=tile, pattern=[[-1, size]], channel_multiplier=1, on_true_tile=tile, on_false_value=0.0, cmp_op=nl.equal
+    )
+    return tile
+
+
 def row_sum(tile: Any, function: Any = nl.copy, *, scale: Any = 1.0, bias: Any = None) -> Any:
     """The sum of ``function(tile * scale + bias)`` over each row, (P, 1) float32; on ScalarE, in one pass.
 
@@ -84,26 +94,63 @@ def row_sum(tile: Any, function: Any = nl.copy, *, scale: Any = 1.0, bias: Any =
     return total
 
 
+def vector_sum(tile: Any, scale: float) -> Any:
+    """`scale` times the sum of each row, (P, 1) float32; on VectorE, four elements per cycle in bfloat16."""
+    total, aside = sbuf((tile.shape[0], 1), nl.float32), sbuf(tile.shape, nl.bfloat16)
+    nisa.tensor_scalar_reduce(dst=aside, data=tile, op0=nl.multiply, operand0=scale, reduce_op=nl.add, reduce_res=total)
+    return total
+
+
+def mixed(terms: list[tuple[Any, Any]], columns: slice) -> Any:
+    """The sum of ``matrix.T @ tile[:, columns]`` over terms, (P, columns) in PSUM; at most 4096 columns.
+
+    Each is a matrix (P, P) and a tile (P, width) in bfloat16: the identity, or numbers of the rows on its diagonal. TensorE so
+    makes sums of tiles that would take VectorE a pass each.
+    """
+    total = psum((terms[0][1].shape[0], size_of(columns)))
+    for part in spans(size_of(columns), COLUMNS):
+        for n, (matrix, tile) in enumerate(terms):
+            moving = tile[:, columns.start + part.start : columns.start + part.stop]
+            nisa.nc_matmul(dst=total[:, part], stationary=matrix, moving=moving, accumulate=n > 0)
+    return total
+
+
 class RowSums(nl.NKIObject):
-    """Sums over all rows of tiles (P, width), on TensorE: products with ones that wait in PSUM, at most 4096 columns."""
+    """Weighed sums over all rows of tiles (P, width), on TensorE: they wait in one bank of PSUM, a column for 128 of the width.
+
+    The width is at most 16,384.
+    """
 
     def __init__(self, width: int) -> None:
-        self.totals: list[Any] = []
-        for columns in spans(width, COLUMNS):
-            self.totals.append((columns, psum((1, size_of(columns)))))
-        self.ones, self.started = sbuf((ROWS, 1), nl.bfloat16), False
+        self.columns = spans(width, ROWS)
+        self.totals, self.started = psum((ROWS, len(self.columns))), False
+        self.ones = sbuf((ROWS, 1), nl.bfloat16)
         nisa.memset(dst=self.ones, value=1.0)
 
     def add(self, tile: Any) -> None:
         """One more tile of bfloat16."""
-        for columns, total in self.totals:
-            ones = self.ones[0 : tile.shape[0], :]
-            nisa.nc_matmul(dst=total, stationary=ones, moving=tile[:, columns], accumulate=self.started)
+        self.add_weighed(tile, self.ones[0 : tile.shape[0], :])
+
+    def add_weighed(self, tile: Any, weights: Any) -> None:
+        """One more tile of bfloat16, each row times its weight, (P, 1) bfloat16."""
+        for n, columns in enumerate(self.columns):
+            total = self.totals[0 : size_of(columns), n : n + 1]
+            nisa.nc_matmul(dst=total, stationary=tile[:, columns], moving=weights, accumulate=self.started)
         self.started = True
 
     def store(self, out: Any) -> None:
         """The sums to a vector in HBM."""
-        row = sbuf((1, out.shape[0]), nl.float32)
-        for columns, total in self.totals:
-            nisa.tensor_copy(dst=row[:, columns], src=total, engine=nisa.engine.vector)
-        store(out.reshape((1, out.shape[0])), row)
+        whole = out.shape[0] // ROWS
+        rest = out.shape[0] - whole * ROWS
+        if whole:
+            held, row, turned = (
+                sbuf((ROWS, whole), nl.float32), sbuf((whole, ROWS), nl.float32), psum((whole, ROWS))
+            )  # fmt: skip
+            nisa.tensor_copy(dst=held, src=self.totals[:, 0:whole], engine=nisa.engine.vector)
+            nisa.nc_transpose(dst=turned, data=held)
+            nisa.tensor_copy(dst=row, src=turned, engine=nisa.engine.vector)
+            store(out[0 : whole * ROWS].reshape((whole, ROWS)), row)
+        if rest:
+            last = sbuf((rest, 1), nl.float32)
+            nisa.tensor_copy(dst=last, src=self.totals[0:rest, whole:], engine=nisa.engine.vector)
+            store(out[whole * ROWS :].reshape((rest, 1)), last)
