@@ -9,8 +9,9 @@ from typing import Any
 from opentrn import kernels
 from opentrn.nki.inputs import ShapeDtype
 from opentrn.nki.profile import profile
+from opentrn.validation.rows import Row, rows
 
-__all__ = ["CASES", "PAGE", "Case", "page", "refresh"]
+__all__ = ["CASES", "PAGE", "Case", "Published", "page", "refresh"]
 
 PAGE = "kernels.md"
 
@@ -24,19 +25,37 @@ arrays of any size within the limits that its documentation states; inputs are b
 The latency is predicted (`opentrn.profile(kernel, mode="timing")`), not measured on a chip. The bound is the larger of two:
 all products at TensorE's peak (`compute`: those that the kernel makes, without transposes; in attention at 8192 about 5% of
 them are masked or bound the scores), or every byte of HBM once (`memory`). The busiest engine limits the kernel as it is
-written.
+written. Published is the shortest time of the same product or kernel on a NeuronCore of trn2 with a public source, where
+there is one at this size: the sources are below the table, with what was measured otherwise.
 
-| kernel | shapes | latency | bound | share of the bound | busiest engine |
-|---|---|---|---|---|---|"""
+| kernel | shapes | latency | bound | share of the bound | busiest engine | published |
+|---|---|---|---|---|---|---|"""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published measurement by its id in `validation/rows.csv`, and how what was measured differs from the case."""
+
+    id: str
+    differs: str
+
+    @property
+    def row(self) -> Row:
+        """The measurement with its source."""
+        return next(row for row in rows() if row.id == self.id)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A kernel, and inputs as text: ``4096x128`` in bfloat16, with ``:float32`` or ``:int32`` behind; numbers as they are."""
+    """A kernel, and inputs as text: ``4096x128`` in bfloat16, with ``:float32`` or ``:int32`` behind; numbers as they are.
+
+    `published` is the best public measurement of this size, if there is any.
+    """
 
     kernel: Any
     inputs: tuple[str | int, ...]
     options: dict[str, Any] = field(default_factory=dict)
+    published: Published | None = None
 
     def arguments(self) -> list[Any]:
         """What the kernel is called with: shapes without values."""
@@ -51,14 +70,29 @@ def _shape(text: str) -> ShapeDtype:
 SQUARE, ROWS = "4096x4096", "4096:float32"
 MLP = ("2048x2048", "2048x5632", "2048x5632", "5632x2048")
 CASES = (
-    Case(kernels.matmul, (SQUARE, SQUARE), {"transpose_lhs": True}),
+    Case(
+        kernels.matmul,
+        (SQUARE, SQUARE),
+        {"transpose_lhs": True},
+        Published("AGT-V2", "the same product; total time of a profile"),
+    ),
     Case(kernels.matmul, (SQUARE, SQUARE)),
-    Case(kernels.linear, ("2048x2048", "2048x2048", "2048")),
+    Case(
+        kernels.linear,
+        ("2048x2048", "2048x2048", "2048"),
+        published=Published(
+            "NKIGYM-001", "the product alone, without bias, of a left operand that is given transposed"
+        ),
+    ),
     Case(kernels.linear_backward, ("2048x2048", "2048x2048", "2048x2048")),
     Case(kernels.swiglu, MLP),
     Case(kernels.swiglu_backward, ("2048x2048", *MLP)),
     Case(kernels.attention, ("1x8192x128", "1x8192x128", "1x8192x128")),
-    Case(kernels.attention, ("4x2048x128", "1x2048x128", "1x2048x128")),
+    Case(
+        kernels.attention,
+        ("4x2048x128", "1x2048x128", "1x2048x128"),
+        published=Published("ALLENK-014", "one head of the same length and width, not causal: half as many products"),
+    ),
     Case(kernels.attention_backward, ("1x8192x128",) * 5),
     Case(kernels.attention_backward, ("4x2048x128", "4x2048x128", "1x2048x128", "1x2048x128", "4x2048x128")),
     Case(kernels.rms_norm, (SQUARE, "4096")),
@@ -87,8 +121,13 @@ def refresh(folder: Path, *, check: bool = False) -> list[str]:
 
 
 def page(cases: tuple[Case, ...] = CASES) -> str:
-    """The page with one line for each case; each is timed."""
-    return "\n".join([_HEAD, *(_line(case) for case in cases), ""])
+    """The page with one line for each case, each timed, and the sources of what is published."""
+    sources = [_source(case.published) for case in cases if case.published]
+    return "\n".join([_HEAD, *(_line(case) for case in cases), "", *sources, *([""] if sources else [])])
+
+
+def _source(published: Published) -> str:
+    return f"- {published.id}: {published.differs}; {published.row.source}"
 
 
 def _line(case: Case) -> str:
@@ -98,5 +137,9 @@ def _line(case: Case) -> str:
     given = ", ".join([*map(str, case.inputs), *(f"{key}={value}" for key, value in case.options.items())])
     return (
         f"| `{case.kernel.__name__}` | {given} | {report.latency_us:,.0f} us | {name}, {bound.us:,.0f} us "
-        f"| {bound.share:.0%} | {engine}, {busy.utilisation:.0%} |"
+        f"| {bound.share:.0%} | {engine}, {busy.utilisation:.0%} | {_published(case)} |"
     )
+
+
+def _published(case: Case) -> str:
+    return f"{case.published.row.measured_us:,.0f} us ({case.published.id})" if case.published else "-"

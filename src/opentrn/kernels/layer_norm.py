@@ -7,7 +7,20 @@ from typing import Any
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
 from opentrn.kernels.tiles import (
-    PSUM_COLUMNS, ROWS, RowSums, column, identity, load, load_row, mixed, row_sum, sbuf, shared, size_of, spans, store,
+    PSUM_COLUMNS,
+    ROWS,
+    RowSums,
+    column,
+    identity,
+    load,
+    load_row,
+    mixed,
+    row_sum,
+    sbuf,
+    shared,
+    size_of,
+    spans,
+    store,
     vector_sum,
 )  # fmt: skip
 from opentrn.nki import jit
