@@ -138,7 +138,7 @@ def test_gradients_in_jax(name: str, dtype: str) -> None:
 
 # ---------------------------------------------------------------- compilers and transforms
 def chain(ops: Any, x: Any, weight: Any, table: Any) -> Any:
-    return (ops.softmax(ops.linear(ops.rms_norm(x, weight), table)) ** 2).sum()
+    return (ops.softmax(ops.linear(ops.rms_norm(x, weight), table, activation="gelu")) ** 2).sum()
 
 
 def leaves() -> list[Any]:

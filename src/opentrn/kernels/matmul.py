@@ -138,13 +138,22 @@ def linear(x: Any, weight: Any, bias: Any = None, activation: Any = None) -> Any
     """``activation(x @ weight + bias)``: x (T, K), weight (K, N), bias (N,) -> (T, N) in the dtype of x.
 
     The bias is one more term of each sum, so it costs one short product. ``activation`` is an NKI function such as
-    ``nl.gelu``, applied on the way out of PSUM.
+    ``nl.gelu`` or its name (torch.compile takes no functions), applied on the way out of PSUM.
     """
     out = shared((x.shape[0], weight.shape[1]), x.dtype)
     multiply(
-        out, Operand(x, False), Operand(weight, True), _activate(activation), None if bias is None else _bias(bias)
+        out,
+        Operand(x, False),
+        Operand(weight, True),
+        _activate(_named(activation)),
+        None if bias is None else _bias(bias),
     )
     return out
+
+
+def _named(activation: Any) -> Any:
+    """The function of NKI with that name; anything else as it is."""
+    return getattr(nl, activation) if isinstance(activation, str) else activation
 
 
 def _activate(activation: Any) -> Finish:
@@ -178,6 +187,7 @@ def linear_backward(dy: Any, x: Any, weight: Any, bias: Any = None, activation: 
 
     dx has the dtype of x; dweight and dbias are float32. With an activation, what goes into it is computed again.
     """
+    activation = _named(activation)
     if activation is not None:
         assert activation in SLOPES, f"{activation} has no derivative here: gelu, gelu_apprx_sigmoid and silu have one"
         given, dy = dy, nl.ndarray(dy.shape, dtype=nl.bfloat16, buffer=nl.private_hbm)
