@@ -69,7 +69,7 @@ TRAINED := build/train
 train: $(VENV)/installed-dev
 	@$(VENV)/bin/python examples/train_gpt.py --out $(TRAINED)/torch
 	@$(VENV)/bin/python examples/train_gpt_jax.py --out $(TRAINED)/jax
-	@$(VENV)/bin/python examples/training.py $(TRAINED) docs
+	@$(VENV)/bin/python examples/training_result.py $(TRAINED) docs
 	@echo "curves and reports are in $(TRAINED), the page is docs/training.md"
 
 docs: $(VENV)/installed-dev

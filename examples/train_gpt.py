@@ -1,6 +1,6 @@
 """A small transformer learns in PyTorch, all of it through kernels on the simulated chip, beside the same on the CPU.
 
-python examples/train_gpt.py [--steps 200] [--out FOLDER] [--json]
+python examples/train_gpt.py [--steps 200] [--out FOLDER] [--json] [--kernels]
 """
 
 import sys
@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import torch
 import torch.nn.functional as F
 import training
+import training_runs
 
 from opentrn.kernels import torch as kernels
 
@@ -67,4 +68,4 @@ def learner(through_kernels):
 
 
 if __name__ == "__main__":
-    sys.exit(training.main("PyTorch", learner))
+    sys.exit(training_runs.main("PyTorch", learner))

@@ -1,6 +1,6 @@
 """A small transformer learns in JAX, all of it through kernels on the simulated chip, beside the same on the CPU.
 
-python examples/train_gpt_jax.py [--steps 200] [--out FOLDER] [--json]
+python examples/train_gpt_jax.py [--steps 200] [--out FOLDER] [--json] [--kernels]
 """
 
 import sys
@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import jax
 import jax.numpy as jnp
 import training
+import training_runs
 
 from opentrn.kernels import jax as kernels
 
@@ -71,4 +72,4 @@ def learner(through_kernels):
 
 
 if __name__ == "__main__":
-    sys.exit(training.main("JAX", learner))
+    sys.exit(training_runs.main("JAX", learner))
