@@ -5,7 +5,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from training_result import TARGET, Result, Row, by_kernel, draw
 
 import opentrn
 from opentrn.bridges.session import Session
+from opentrn.cli.progress import watched
 from opentrn.errors import OpentrnError
 from opentrn.profile.files import write_whole
 
@@ -78,7 +79,7 @@ def run(step: Step, label: str, steps: int) -> tuple[list[float], float]:
     """The loss at every step, and the mean seconds of a step (without the first, which prepares)."""
     c, found, starts = training.CONFIG, [], []
     with between_steps() as checked:
-        for n, (tokens, labels) in enumerate(shown(training.batches(steps), label, steps), 1):
+        for n, (tokens, labels) in enumerate(watched(training.batches(steps), steps, label), 1):
             starts.append(time.perf_counter())
             found.append(float(step(tokens, labels, n, c.rate * min(1.0, n / c.warmup))))
             checked()
@@ -100,16 +101,6 @@ class between_steps:
     def check(self) -> None:
         if self.asked:
             raise KeyboardInterrupt
-
-
-def shown(steps: Iterator[Any], label: str, count: int) -> Iterator[Any]:
-    """The same steps, with a progress bar on stderr where rich is installed."""
-    try:
-        from rich.console import Console
-        from rich.progress import track
-    except ImportError:
-        return steps
-    return iter(track(steps, label, count, console=Console(stderr=True)))
 
 
 def written(folder: Path, result: Result, session: Session) -> None:
