@@ -9,7 +9,7 @@ export OMP_NUM_THREADS := 1
 NATIVE_SOURCES := $(shell find native -type f 2>/dev/null)
 PYTHON_SOURCES := $(shell find src -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: demo test check lint test-pure bench bugs docs fuzz mutate clean
+.PHONY: demo test check lint test-pure bench bugs docs train fuzz mutate clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -63,6 +63,14 @@ fuzz: $(VENV)/installed-dev
 # Correct kernels made wrong: how many of the wrong ones are noticed.
 mutate: $(VENV)/installed
 	@$(VENV)/bin/python -m tests.mutation --seed $(SEED) --budget $(BUDGET)
+
+# A small transformer learns through the kernels, in PyTorch and in JAX, beside the same on the CPU; docs/training.md shows it.
+TRAINED := build/train
+train: $(VENV)/installed-dev
+	@$(VENV)/bin/python examples/train_gpt.py --out $(TRAINED)/torch
+	@$(VENV)/bin/python examples/train_gpt_jax.py --out $(TRAINED)/jax
+	@$(VENV)/bin/python examples/training_result.py $(TRAINED) docs
+	@echo "curves and reports are in $(TRAINED), the page is docs/training.md"
 
 docs: $(VENV)/installed-dev
 	@$(VENV)/bin/opentrn docs

@@ -7,6 +7,7 @@ import pytest
 from tests.kernels.compare import clean, distance, normal
 
 from opentrn.kernels import adamw
+from opentrn.kernels.adamw import adamw_factors
 
 torch = pytest.importorskip("torch")
 
@@ -21,10 +22,10 @@ def test_one_step(shape: tuple[int, ...]) -> None:
     state = {"step": torch.tensor(4.0), "exp_avg": torch.tensor(m), "exp_avg_sq": torch.tensor(v)}
     optimiser.state[parameter] = state
     optimiser.step()
-    got = adamw(p, g, m, v, 5, 1e-2, decay=0.1)
+    got = adamw(p, g, m, v, np.float32(adamw_factors(5, 1e-2, decay=0.1)))
     for values, wanted in zip(got, (parameter, state["exp_avg"], state["exp_avg_sq"]), strict=True):
         assert distance(values, wanted) < 1e-6
 
 
 def test_no_errors_found() -> None:
-    clean(adamw, *(np.abs(normal((130, 7), "float32", seed)) for seed in range(4)), 1)
+    clean(adamw, *(np.abs(normal((130, 7), "float32", seed)) for seed in range(4)), np.float32(adamw_factors(1)))

@@ -19,12 +19,13 @@ _dispatched: Any = torch.compiler.disable(bridge.dispatched)  # where the graph 
 
 
 _NOTHING = int.from_bytes(b"nothing")
-"""Stands for None: an opaque call may give back tensors and numbers alone (PyTorch 2.13)."""
+"""Stands for None: an opaque call may take and give tensors and numbers alone (PyTorch 2.13)."""
 
 
 def traced(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`bridges.torch.call` under torch.compile and torch.export."""
-    return _exchanged(_opaque(kernel.number, args, kwargs), _NOTHING, None)
+    given, named = _exchanged((args, kwargs), None, _NOTHING)
+    return _exchanged(_opaque(kernel.number, given, named), _NOTHING, None)
 
 
 @torch._dynamo.nonstrict_trace
@@ -34,7 +35,8 @@ def _opaque(kernel: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     So they reach the user as CompileError where the graph has to be whole, else as a warning.
     """
     try:
-        return _exchanged(_dispatched(KERNELS[kernel], args, kwargs), None, _NOTHING)
+        given, named = _exchanged((args, kwargs), _NOTHING, None)
+        return _exchanged(_dispatched(KERNELS[kernel], given, named), None, _NOTHING)
     except OpentrnError as error:
         if _whole_graph():
             raise CompileError(
@@ -50,7 +52,7 @@ def _whole_graph() -> bool:
 
 
 def _exchanged(value: Any, old: int | None, new: int | None) -> Any:
-    """A result with `new` in the places of `old`."""
+    """Arguments or a result with `new` in the places of `old`."""
     if isinstance(value, (tuple, list, dict)):
         return rebuilt(value, lambda item: _exchanged(item, old, new))
     return new if (value is None or isinstance(value, int)) and value == old else value

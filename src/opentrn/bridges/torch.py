@@ -86,7 +86,12 @@ def _transforms_derive(tensors: Sequence[torch.Tensor]) -> bool:
     """`torch.func.grad` or `jvp` is at work: they know no operator with lists of tensors (PyTorch 2.13)."""
     transform = _functorch.peek_interpreter_stack()
     kinds = _functorch.TransformType
-    grad = transform is not None and transform.key() == kinds.Grad and any(t.requires_grad for t in tensors)
+    grad = (
+        torch.is_grad_enabled()
+        and transform is not None
+        and transform.key() == kinds.Grad
+        and any(t.requires_grad for t in tensors)
+    )
     tangents = torch.autograd.forward_ad._current_level >= 0
     return grad or (tangents and any(torch.autograd.forward_ad.unpack_dual(t).tangent is not None for t in tensors))
 

@@ -40,15 +40,21 @@ def cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:
 
 def log_sum(lowest: Any, totals: Any) -> Any:
     """log(sum(totals * exp(-lowest))) of each row, (P, 1) float32, from the negated maxima of chunks and their sums."""
+    low, result = rescaled_sum(lowest, totals)
+    nisa.activation(dst=result, op=nl.log, data=result)
+    nisa.tensor_tensor(dst=result, data1=result, data2=low, op=nl.subtract)
+    return result
+
+
+def rescaled_sum(lowest: Any, totals: Any) -> tuple[Any, Any]:
+    """The lowest of a row and sum(totals * exp(low - lowest)), (P, 1) float32, from the negated maxima of chunks and their sums."""
     column = (lowest.shape[0], 1)
     low, shares, result = sbuf(column, nl.float32), sbuf(lowest.shape, nl.float32), sbuf(column, nl.float32)
     nisa.tensor_reduce(dst=low, op=nl.minimum, data=lowest, axis=1)
     nisa.activation(dst=shares, op=nl.exp, data=lowest, scale=-1.0, bias=low)
     nisa.tensor_tensor(dst=shares, data1=shares, data2=totals, op=nl.multiply)
     nisa.tensor_reduce(dst=result, op=nl.add, data=shares, axis=1)
-    nisa.activation(dst=result, op=nl.log, data=result)
-    nisa.tensor_tensor(dst=result, data1=result, data2=low, op=nl.subtract)
-    return result
+    return low, result
 
 
 def picked(logits: Any, labels: Any, rows: slice) -> Any:

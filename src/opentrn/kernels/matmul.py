@@ -138,13 +138,22 @@ def linear(x: Any, weight: Any, bias: Any = None, activation: Any = None) -> Any
     """``activation(x @ weight + bias)``: x (T, K), weight (K, N), bias (N,) -> (T, N) in the dtype of x.
 
     The bias is one more term of each sum, so it costs one short product. ``activation`` is an NKI function such as
-    ``nl.gelu``, applied on the way out of PSUM.
+    ``nl.gelu`` or its name (torch.compile takes no functions), applied on the way out of PSUM.
     """
     out = shared((x.shape[0], weight.shape[1]), x.dtype)
     multiply(
-        out, Operand(x, False), Operand(weight, True), _activate(activation), None if bias is None else _bias(bias)
+        out,
+        Operand(x, False),
+        Operand(weight, True),
+        _activate(_named(activation)),
+        None if bias is None else _bias(bias),
     )
     return out
+
+
+def _named(activation: Any) -> Any:
+    """The function of NKI with that name; anything else as it is."""
+    return getattr(nl, activation) if isinstance(activation, str) else activation
 
 
 def _activate(activation: Any) -> Finish:
@@ -168,16 +177,37 @@ def _bias(bias: Any) -> Callable[..., None]:
     return add
 
 
-@jit
-def linear_backward(dy: Any, x: Any, weight: Any) -> tuple[Any, Any, Any]:
-    """Gradients of ``x @ weight + bias``: dy (T, N), x (T, K), weight (K, N) -> dx (T, K), dweight (K, N), dbias (N,).
+SLOPES = {nl.gelu: nl.gelu_dx, nl.gelu_apprx_sigmoid: nl.gelu_apprx_sigmoid_dx, nl.silu: nl.silu_dx}
+"""Activations, and their derivatives."""
 
-    dx has the dtype of x; dweight and dbias are float32.
+
+@jit
+def linear_backward(dy: Any, x: Any, weight: Any, bias: Any = None, activation: Any = None) -> tuple[Any, Any, Any]:
+    """Gradients of `linear`: dy (T, N), x (T, K), weight (K, N), bias (N,) -> dx (T, K), dweight (K, N), dbias (N,).
+
+    dx has the dtype of x; dweight and dbias are float32. With an activation, what goes into it is computed again.
     """
+    activation = _named(activation)
+    if activation is not None:
+        assert activation in SLOPES, f"{activation} has no derivative here: gelu, gelu_apprx_sigmoid and silu have one"
+        given, dy = dy, nl.ndarray(dy.shape, dtype=nl.bfloat16, buffer=nl.private_hbm)
+        finish, start = _through(SLOPES[activation], given), None if bias is None else _bias(bias)
+        multiply(dy, Operand(x, False), Operand(weight, True), finish, start)
     dx, dweight = shared(x.shape, x.dtype), shared(weight.shape, nl.float32)
     multiply(dx, Operand(dy, False), Operand(weight, False))
     multiply(dweight, Operand(x, True), Operand(dy, True))
     return dx, dweight, column_sums(dy)
+
+
+def _through(slope: Any, given: Any) -> Finish:
+    """The slope at each sum times the element of `given` at its place."""
+
+    def finish(dst: Any, total: Any, rows: slice, columns: slice) -> None:
+        steep = sbuf(total.shape, nl.bfloat16)
+        nisa.activation(dst=steep, op=slope, data=total)
+        nisa.tensor_tensor(dst=dst, data1=steep, data2=load(given[rows, columns]), op=nl.multiply)
+
+    return finish
 
 
 def column_sums(source: Any) -> Any:
