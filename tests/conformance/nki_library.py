@@ -4,7 +4,8 @@
 
 CHECKOUT is aws-neuron/nki-library at tag 2.29; ADAPTER the folder that holds `nki_conformance` (it binds a package to
 the names that those tests import; nothing of either is part of this repository). FOLDER gets `results.jsonl` (a line
-per test), a log per file and `run.json`. `page.py` makes docs/conformance.md from such folders.
+per test, as it ends), a log per file and `run.json`; `--resume` goes on with what a run that was cut off left over.
+`page.py` makes docs/conformance.md from such folders. The environment needs the suite's packages and pytest-timeout.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class Options:
     timed: bool = False
     memory_gib: float = 20.0
     timeout_s: int = 1800
+    sample: float = 1.0
+    resume: bool = False
     more: tuple[str, ...] = ()
 
 
@@ -56,6 +59,7 @@ class Record:
     timed: bool
     memory_gib: float
     timeout_s: int
+    sample: float
     more: tuple[str, ...]
     checkout_commit: str
     commit: str
@@ -92,15 +96,17 @@ def _versions() -> dict[str, str]:
 
 
 def _environment(options: Options) -> dict[str, str]:
-    plugins = "tests.conformance.timed" if options.timed else ""
+    results = str(options.out / "results.jsonl")
     return {
         **os.environ,
         "NKI_CONFORMANCE_NKI": "opentrn.nki",
         "NKI_CONFORMANCE_NKILIB": str(options.checkout),
         "NKI_CONFORMANCE_OUTDIR": str(options.out / "artifacts"),
-        "NKI_CONFORMANCE_RESULTS_JSON": str(options.out / "results.jsonl"),
+        "NKI_CONFORMANCE_RESULTS_JSON": results,
+        "OPENTRN_FINISHED": results if options.resume else "",
+        "OPENTRN_SAMPLE": str(options.sample),
         "OPENTRN_TIMED_JSON": str(options.out / "timed.jsonl"),
-        "PYTEST_PLUGINS": plugins,
+        "PYTEST_PLUGINS": "tests.conformance.choice" + (",tests.conformance.timed" if options.timed else ""),
         "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)])),
         "PY": sys.executable,
         "SEED": str(options.seed),
@@ -142,7 +148,7 @@ def _synthesised(out: Path) -> str:
 def run(options: Options, files: list[str]) -> Record:
     """Run `files`; results go to `options.out`, the record of the run as `run.json` too."""
     options.out.mkdir(parents=True, exist_ok=True)
-    given = {k: v for k, v in asdict(options).items() if k not in ("checkout", "adapter", "out")}
+    given = {k: v for k, v in asdict(options).items() if k not in ("checkout", "adapter", "out", "resume")}
     record = Record(
         date=time.strftime("%Y-%m-%d"),
         checkout_commit=_commit(options.checkout),
@@ -155,7 +161,8 @@ def run(options: Options, files: list[str]) -> Record:
     if target.exists():  # files that were run before stay in the record, as their results do
         record.files = json.loads(target.read_text())["files"]
     for file in files:
-        record.files[file] = run_file(options, file)
+        spent, before = run_file(options, file), record.files.get(file, {}) if options.resume else {}
+        record.files[file] = {**spent, **{key: spent[key] + before[key] for key in before if key != "status"}}
         record.synthesised = _synthesised(options.out)
         fresh = target.with_suffix(".new")
         fresh.write_text(json.dumps(asdict(record), indent=1))
@@ -176,6 +183,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="the sweep tests draw their cases from it")
     parser.add_argument("--timed", action="store_true", help="time (and check) every kernel that a test launches, too")
     parser.add_argument("--memory", type=float, default=20.0, help="GiB of address space per process")
+    parser.add_argument("--sample", type=float, default=1.0, help="share of the tests to run, drawn with the seed")
+    parser.add_argument("--resume", action="store_true", help="leave out the tests that FOLDER has results of")
     parser.add_argument("--timeout", type=int, default=1800, help="seconds per test")
     parser.add_argument("files", nargs="*", help="test files of the checkout; all without")
     given, more = parser.parse_known_args()
@@ -189,6 +198,8 @@ def main() -> None:
         timed=given.timed,
         memory_gib=given.memory,
         timeout_s=given.timeout,
+        sample=given.sample,
+        resume=given.resume,
         more=(*(["-k", given.keyword] if given.keyword else []), *more),
     )
     run(options, given.files or files_of(options.checkout))

@@ -135,6 +135,20 @@ def test_a_neighbour_that_is_gone_is_no_danger():
             read(tile)
 
 
+def test_among_many_tensors_of_which_most_are_gone_the_living_are_still_known():
+    @inside
+    def _():
+        kept = [at(0, 64 * n, name=f"kept{n}") for n in range(100)]  # 32 bytes each, 32 apart
+        for n in range(500):
+            at(32, 64 * (n % 50))
+        for tensor in kept:
+            write(tensor)
+        write(at(0, 64 * 70 + 28))  # its first float is the last of each of the four rows
+        assert clobbered(kept[70]).got.startswith("16 bytes of kept70")
+        for n in (*range(70), *range(71, 100)):
+            read(kept[n])
+
+
 def test_the_neighbours_dtype_does_not_matter():
     @inside
     def _():

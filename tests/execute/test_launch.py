@@ -306,6 +306,27 @@ def test_shape_and_dtype_alone_make_an_unwritten_argument():
         run(lambda x, like: plus_one(like), X, ShapeDtype((2, 3), "bfloat16"))
 
 
+@pytest.mark.parametrize(("dtype", "shown"), [("uint8", 4), ("int32", 4), ("float32", np.nan), ("bfloat16", np.nan)])
+@pytest.mark.parametrize("wide", ["1", "0"])
+def test_unwritten_bytes_moved_into_an_argument_are_shown_as_such(monkeypatch, dtype, shown, wide):
+    """The rows that nothing wrote are neither the old values nor leftovers of the host's memory (nki_simulator.rst)."""
+    monkeypatch.setenv("NKI_PRECISE_FP", wide)
+
+    def kernel(x):
+        tile = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.sbuf)
+        nisa.memset(dst=tile[:2], value=1)
+        nisa.dma_copy(dst=x, src=tile)
+        return x
+
+    given = np.full((5, 7), 9, np.dtype(dtype))
+    with pytest.warns(UserWarning, match=r"21 of 35 elements, the first at index \(2, 0\), of x "):
+        made = run(kernel, given)
+    assert made is given
+    np.testing.assert_array_equal(
+        given.astype(np.float32), np.repeat([[1.0], [shown]], [2, 3], 0) * np.ones(7, np.float32)
+    )
+
+
 def test_on_chip_results_are_refused():
     with pytest.raises(LaunchError, match="returned a tensor in sbuf"):
         run(lambda x: nl.load(x), X)

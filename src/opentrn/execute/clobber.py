@@ -7,11 +7,13 @@ hold what was written to it, and which of those a neighbour has overwritten.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
 from opentrn.errors import MemoryFault
+from opentrn.isa.enums import MemoryRegion
 from opentrn.program.storage import Allocation, Storage
 from opentrn.program.view import View
 
@@ -25,35 +27,62 @@ class _Shared:
     """What one tensor shares: whom it overlaps, and the state of its bytes, (partitions, bytes of a partition)."""
 
     def __init__(self, storage: Storage) -> None:
-        mine = storage.allocation
-        self.others: list[ref[Storage]] = []
-        self.held = _written(storage).reshape(mine.partitions, mine.partition_bytes)
+        self.mine = storage.allocation
+        self.others: list[ref[_Shared]] = []
+        self.held = _written(storage).reshape(self.mine.partitions, self.mine.partition_bytes)
         self.lost = np.zeros(self.held.shape, bool)  # np.zeros: pages that nobody looks at cost nothing
         self.empty = storage.block.state == 0
-        """True when no byte is held, as far as that is known without looking at all of them."""
+        """True when no byte is held."""
+
+
+class _Table:
+    """The places of one memory's hand-placed tensors: first and behind-last partition, first and behind-last byte."""
+
+    def __init__(self) -> None:
+        self._places = np.empty((64, 4), np.int64)
+        self._tensors: list[ref[Storage]] = []
+
+    def add(self, storage: Storage, place: tuple[int, int, int, int]) -> list[Storage]:
+        """Note one more tensor; gives back those still in use that it overlaps."""
+        top, bottom, left, right = self._places[: len(self._tensors)].T
+        meets = (top < place[1]) & (place[0] < bottom) & (left < place[3]) & (place[2] < right)
+        found = [self._tensors[row]() for row in np.flatnonzero(meets)]
+        if len(self._tensors) == len(self._places):
+            self._make_room()
+        self._places[len(self._tensors)] = place
+        self._tensors.append(ref(storage))
+        return [each for each in found if each is not None]
+
+    def _make_room(self) -> None:
+        used = [row for row, tensor in enumerate(self._tensors) if tensor() is not None]
+        self._tensors = [self._tensors[row] for row in used]
+        fresh = np.empty((max(64, 2 * len(used)), 4), np.int64)
+        fresh[: len(used)] = self._places[used]
+        self._places = fresh
 
 
 class Neighbours:
     """The hand-placed tensors of one core that overlap others, and what of each has been overwritten."""
 
     def __init__(self) -> None:
-        self._placed: list[ref[Storage]] = []
+        self._placed: defaultdict[MemoryRegion, _Table] = defaultdict(_Table)
         self._shared: WeakKeyDictionary[Storage, _Shared] = WeakKeyDictionary()
 
     def add(self, storage: Storage) -> None:
         """A new hand-placed tensor; finds whom it overlaps among those still in use."""
-        self._placed = [r for r in self._placed if r() is not None]
-        for other in self._placed:
-            theirs = other()
-            if theirs is not None and _overlap(storage.allocation, theirs.allocation):
-                self._of(storage).others.append(other)
-                self._of(theirs).others.append(ref(storage))
-        self._placed.append(ref(storage))
+        new = storage.allocation
+        assert new.address is not None
+        (first, byte), rows, size = new.address, new.partitions, new.partition_bytes
+        for other in self._placed[new.buffer].add(storage, (first, first + rows, byte, byte + size)):
+            mine, theirs = self._of(storage), self._of(other)
+            mine.others.append(ref(theirs))
+            theirs.others.append(ref(mine))
 
     def _of(self, storage: Storage) -> _Shared:
-        if storage not in self._shared:
-            self._shared[storage] = _Shared(storage)
-        return self._shared[storage]
+        found = self._shared.get(storage)
+        if found is None:
+            found = self._shared[storage] = _Shared(storage)
+        return found
 
     def __bool__(self) -> bool:
         return bool(self._shared)
@@ -64,35 +93,24 @@ class Neighbours:
 
     def wrote(self, view: View) -> None:
         """`view` was written: its bytes are good again, what neighbours held in the same bytes is lost."""
-        mine = self._shared[view.storage]
+        state = self._shared[view.storage]
         rows, columns = _footprint(view)
-        mine.held[rows, columns] = True
-        mine.lost[rows, columns] = False
-        mine.empty = False
-        mine.others = [other for other in mine.others if other() is not None]
-        for other in mine.others:
-            storage = other()
-            if storage is not None:
-                self._lose(storage, view.storage.allocation, rows, columns)
-
-    def _lose(self, storage: Storage, mine: Allocation, rows: slice, columns: Part) -> None:
-        theirs, state = storage.allocation, self._shared[storage]
-        if state.empty:
-            return
-        assert mine.address is not None and theirs.address is not None
-        r = _moved(rows, mine.address[0] - theirs.address[0], theirs.partitions)
-        c = _moved(columns, mine.address[1] - theirs.address[1], theirs.partition_bytes)
-        # bytes that were never written have nothing to lose; reading them is a fault of its own
-        state.lost[r, c] |= state.held[r, c]
-        state.held[r, c] = False
-        state.empty = isinstance(c, slice) and state.held[r, c].size == state.held.size
+        state.held[rows, columns] = True
+        state.lost[rows, columns] = False
+        state.empty = False
+        others = [theirs for other in state.others if (theirs := other()) is not None]
+        for theirs in others:
+            if not theirs.empty:
+                _lose(theirs, state.mine, rows, columns)
+        if len(others) < len(state.others):
+            state.others = [ref(theirs) for theirs in others]
 
     def read(self, view: View, name: str) -> None:
         """Raise MemoryFault when bytes of `view` have been overwritten by a neighbour."""
         state, mine = self._shared[view.storage], view.storage.allocation
         bad = state.lost[_footprint(view)]
         if bad.any():
-            others = [s.allocation for r in state.others if (s := r()) is not None]
+            others = [theirs.mine for other in state.others if (theirs := other()) is not None]
             raise MemoryFault(
                 f"{name} reads bytes that another tensor has overwritten",
                 kind="clobber",
@@ -103,16 +121,18 @@ class Neighbours:
             )
 
 
-def _overlap(a: Allocation, b: Allocation) -> bool:
-    if a.buffer is not b.buffer or a.address is None or b.address is None:
-        return False
-    (ap, ab), (bp, bb) = a.address, b.address
-    return (
-        ap < bp + b.partitions
-        and bp < ap + a.partitions
-        and ab < bb + b.partition_bytes
-        and bb < ab + a.partition_bytes
-    )
+def _lose(state: _Shared, writer: Allocation, rows: slice, columns: Part) -> None:
+    """`writer` was written at `rows` and `columns`: what `state`'s tensor held in the same bytes is lost."""
+    theirs = state.mine
+    assert writer.address is not None and theirs.address is not None
+    r = _moved(rows, writer.address[0] - theirs.address[0], theirs.partitions)
+    c = _moved(columns, writer.address[1] - theirs.address[1], theirs.partition_bytes)
+    held = state.held[r, c]
+    if not held.any():  # bytes that were never written have nothing to lose; reading them is a fault of its own
+        return
+    state.lost[r, c] |= held
+    state.held[r, c] = False
+    state.empty = not state.held.any()
 
 
 def _written(storage: Storage) -> np.ndarray:

@@ -34,6 +34,7 @@ from opentrn.program.notices import notice
 from opentrn.program.recorder import ACTIVE
 from opentrn.program.site import user_site
 from opentrn.program.step import Step
+from opentrn.program.storage import Allocation
 from opentrn.program.trace import Trace
 from opentrn.program.view import View
 
@@ -198,11 +199,23 @@ class _Launch:
     def write_back(self) -> None:
         """Bring stores into arguments back to arrays whose memory could not be shared."""
         for argument in self.arguments.values():
+            self._show_unwritten(argument)
             write_back = argument.kind and argument.kind.write_back
             if argument.stored and not argument.shared and write_back and argument.array is not None:
                 carrier = argument.dtype.carrier
                 values = argument.array.astype(carrier) if self.options.wide else argument.array.view(carrier)
                 write_back(argument.original, values.reshape(argument.shape))
+
+    def _show_unwritten(self, argument: Argument) -> None:
+        """Where a DMA moved unwritten bytes into an argument, its old values are gone: show the sentinel there."""
+        block, array = argument.block, argument.array
+        if array is None or block.state == 2:
+            return
+        held = np.dtype(np.float32) if array.itemsize != argument.dtype.itemsize else argument.dtype.carrier
+        missing = (block.shadow.reshape(array.size, -1) != 1).any(-1).reshape(array.shape)
+        array.view(held)[missing] = sentinel(DTYPES["float32"] if held != argument.dtype.carrier else argument.dtype)
+        block.state = 2
+        self._warn_unwritten(argument.tensors[0], missing)
 
     # ------------------------------------------------------------- results
     def _result(self, returned: Any) -> Any:
@@ -247,21 +260,20 @@ class _Launch:
             window = access.shadow_of(view) if view.block.state else np.zeros(view.shape, np.uint8)
             missing = (window != 1).reshape((*view.shape, -1)).any(-1)
             array[missing] = sentinel(DTYPES["float32"] if array.dtype != view.dt.carrier else view.dt)
-            self._warn_unwritten(view, missing)
+            self._warn_unwritten(view.storage.allocation, missing)
         if array.dtype != view.dt.carrier:
             array = array.astype(view.dt.carrier)
         kinds = [a.kind for a in self.arguments.values() if a.kind is not None]
         return kinds[0].from_numpy(array, view.dt) if kinds else array
 
-    def _warn_unwritten(self, view: View, missing: np.ndarray) -> None:
+    def _warn_unwritten(self, tensor: Allocation, missing: np.ndarray) -> None:
         """The caller may know that part of a result means nothing, so this is no error."""
         first = tuple(int(index) for index in np.argwhere(missing)[0])
         fault = MemoryFault(
             f"kernel {self.name} returned elements that were never written",
             kind="unwritten",
-            site=view.storage.allocation.site,
-            got=f"{int(missing.sum())} of {missing.size} elements, the first at index {first}, "
-            f"of {view.storage.allocation}",
+            site=tensor.site,
+            got=f"{int(missing.sum())} of {missing.size} elements, the first at index {first}, of {tensor}",
             expected="every element of a result written",
             hint="write them too, or return only the part that is written (they are shown as NaN, in integers as 4)",
         )
