@@ -56,7 +56,6 @@ def test_stand_ins_are_for_scripts_and_not_for_libraries(tmp_path, monkeypatch):
     assert importlib.util.find_spec("torch_xla") is not None
     import torch_neuronx.nki_hop
     import torch_xla
-
     from torch_xla.core import xla_model
 
     assert torch_xla.device().type == xla_model.xla_device().type == "cpu"
