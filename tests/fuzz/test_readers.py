@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.checks.looking import look
 from tests.profile.small import load_multiply_add
 
 import opentrn
 from opentrn.checks.evidence import read_source
-from opentrn.checks.look import Choice, look
+from opentrn.checks.look import Choice
 from opentrn.errors import OpentrnError
 from opentrn.machine.change import changed, parse_changes
 from opentrn.machine.chip import load_chip
