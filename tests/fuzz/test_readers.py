@@ -186,7 +186,7 @@ def test_sources_that_are_checked_without_running(tmp_path_factory, seed):
     path = tmp_path_factory.getbasetemp() / "damaged.py"
     path.write_text(damaged(KERNEL, seed), encoding="utf-8")
     with suppress(OpentrnError):
-        look("source", read_source(path), files=[str(path)])
+        look("source", read_source(path))
 
 
 def test_files_that_are_none(tmp_path):
