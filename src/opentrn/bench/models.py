@@ -6,9 +6,9 @@ from typing import Any
 
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
-from opentrn.kernels.rms_norm import inverse_rms
-from opentrn.kernels.swiglu import gated_mlp, hbm
-from opentrn.kernels.tiles import ROWS, load, load_row, sbuf, shared, size_of, spans, store
+from opentrn.kernels.rms_norm import normalised
+from opentrn.kernels.swiglu import gated_mlp
+from opentrn.kernels.tiles import ROWS, hbm, load, load_row, sbuf, shared, size_of, spans, store
 from opentrn.nki import jit
 
 __all__ = ["LARGEST", "experts", "rms_norm_quantised"]
@@ -64,23 +64,13 @@ def rms_norm_quantised(x: Any, weight: Any, eps: float = 1e-6) -> tuple[Any, Any
     out, scales = shared(x.shape, nl.float8_e4m3), shared((tokens, 1), nl.float32)
     row = load_row(weight, min(ROWS, tokens))
     for rows in spans(tokens, ROWS):
-        height = size_of(rows)
-        tile = load(x[rows, :])
-        normed = sbuf(tile.shape, nl.float32)
-        nisa.scalar_tensor_tensor(
-            dst=normed,
-            data=tile,
-            op0=nl.multiply,
-            operand0=inverse_rms(tile, eps),
-            op1=nl.multiply,
-            operand1=row[0:height, :],
-        )
-        high, low, scale, inverse = [sbuf((height, 1), nl.float32) for _ in range(4)]
+        normed = normalised(load(x[rows, :]), row, eps, nl.float32)
+        high, low, scale, inverse = [sbuf((size_of(rows), 1), nl.float32) for _ in range(4)]
         nisa.tensor_reduce(dst=high, op=nl.maximum, data=normed, axis=1)
         nisa.tensor_reduce(dst=low, op=nl.minimum, data=normed, axis=1, negate=True)
         nisa.tensor_scalar(dst=scale, data=high, op0=nl.maximum, operand0=low, op1=nl.multiply, operand1=1 / LARGEST)
         nisa.reciprocal(dst=inverse, data=scale)
-        quantised = sbuf(tile.shape, nl.float8_e4m3)
+        quantised = sbuf(normed.shape, nl.float8_e4m3)
         nisa.tensor_scalar(dst=quantised, data=normed, op0=nl.multiply, operand0=inverse)
         store(out[rows, :], quantised)
         store(scales[rows, :], scale)

@@ -38,22 +38,25 @@ def rms_norm(x: Any, weight: Any, eps: float = 1e-6) -> Any:
     out = shared(x.shape, x.dtype)
     scale = load_row(weight, min(ROWS, tokens))
     for rows in spans(tokens, ROWS):
-        tile = load(x[rows, :])
-        inverse = inverse_rms(tile, eps)
-        result = sbuf(tile.shape, x.dtype)
-        nisa.scalar_tensor_tensor(
-            dst=result,
-            data=tile,
-            op0=nl.multiply,
-            operand0=inverse,
-            op1=nl.multiply,
-            operand1=scale[0 : size_of(rows), :],
-        )
-        store(out[rows, :], result)
+        store(out[rows, :], normalised(load(x[rows, :]), scale, eps, x.dtype))
     return out
 
 
-def inverse_rms(tile: Any, eps: float) -> Any:
+def normalised(tile: Any, weight: Any, eps: float, dtype: Any) -> Any:
+    """RMSNorm of a tile of rows in SBUF, as a new tensor of `dtype`; `weight` stands on at least as many partitions."""
+    result = sbuf(tile.shape, dtype)
+    nisa.scalar_tensor_tensor(
+        dst=result,
+        data=tile,
+        op0=nl.multiply,
+        operand0=_inverse_rms(tile, eps),
+        op1=nl.multiply,
+        operand1=weight[0 : tile.shape[0], :],
+    )
+    return result
+
+
+def _inverse_rms(tile: Any, eps: float) -> Any:
     """1 / sqrt(mean of the squares of a row + eps), (P, 1) float32."""
     height, width = tile.shape
     inverse = sbuf((height, 1), nl.float32)
@@ -77,7 +80,7 @@ def rms_norm_backward(dy: Any, x: Any, weight: Any, eps: float = 1e-6) -> tuple[
     waiting: list[Any] = []
     for rows in spans(tokens, ROWS):
         tile, given = load(x[rows, :], nl.bfloat16), load(dy[rows, :], nl.bfloat16)
-        inverse = inverse_rms(tile, eps)
+        inverse = _inverse_rms(tile, eps)
         gained, weighed, product = (
             sbuf(tile.shape, nl.bfloat16), sbuf(tile.shape, nl.bfloat16), sbuf(tile.shape, nl.bfloat16)
         )  # fmt: skip

@@ -104,7 +104,7 @@ def leaves(value: Any) -> Iterator[Any]:
 
 
 def told(*args: Any, **kwargs: Any) -> str:
-    """Arguments as text, in the form that `opentrn check --inputs` reads: ``x=bfloat16[128,512], scale=2.0``."""
+    """Arguments as text, each as `opentrn check --inputs` has it: ``x=bfloat16[128,512], scale=2.0``."""
     return ", ".join([*map(_told, args), *(f"{name}={_told(value)}" for name, value in kwargs.items())])
 
 

@@ -28,7 +28,7 @@ from opentrn.nki.arguments import Argument, dtype_name, same, without_data, wrap
 from opentrn.nki.arrays import ShapeDtype, kind_of, rebuilt, stand_in
 from opentrn.nki.objects import NKIObject
 from opentrn.nki.tensor import NkiTensor
-from opentrn.numerics.dtypes import DTYPES
+from opentrn.numerics.dtypes import DTYPES, DType
 from opentrn.program.allocate import MemoryMap
 from opentrn.program.notices import notice
 from opentrn.program.recorder import ACTIVE
@@ -213,7 +213,7 @@ class _Launch:
             return
         held = np.dtype(np.float32) if array.itemsize != argument.dtype.itemsize else argument.dtype.carrier
         missing = (block.shadow.reshape(array.size, -1) != 1).any(-1).reshape(array.shape)
-        array.view(held)[missing] = sentinel(DTYPES["float32"] if held != argument.dtype.carrier else argument.dtype)
+        _mark(array.view(held), missing, argument.dtype)
         block.state = 2
         self._warn_unwritten(argument.tensors[0], missing)
 
@@ -259,7 +259,7 @@ class _Launch:
         if view.dynamic is None and not access.ready(view):
             window = access.shadow_of(view) if view.block.state else np.zeros(view.shape, np.uint8)
             missing = (window != 1).reshape((*view.shape, -1)).any(-1)
-            array[missing] = sentinel(DTYPES["float32"] if array.dtype != view.dt.carrier else view.dt)
+            _mark(array, missing, view.dt)
             self._warn_unwritten(view.storage.allocation, missing)
         if array.dtype != view.dt.carrier:
             array = array.astype(view.dt.carrier)
@@ -314,6 +314,11 @@ def _has_tensor(value: Any) -> bool:
     if isinstance(value, (tuple, list)):
         return any(_has_tensor(item) for item in value)
     return isinstance(value, View) or (isinstance(value, dict) and _has_tensor(list(value.values())))
+
+
+def _mark(array: np.ndarray, missing: np.ndarray, dtype: DType) -> None:
+    """Put the sentinel of `dtype` into the missing elements; of float32 where low-precision floats are kept as such."""
+    array[missing] = sentinel(dtype if array.dtype == dtype.carrier else DTYPES["float32"])
 
 
 def _is_all_of(view: View) -> bool:
