@@ -195,6 +195,21 @@ def test_the_order_of_products():
     assert found(cancelling_product, normal(128, 128), normal(128, 64), rerun=True) == []
 
 
+@nki.jit
+def scales_alone(x):
+    tile = nl.load(x)
+    data = nl.ndarray((32, 4), dtype=nl.float8_e4m3fn_x4, buffer=nl.sbuf)
+    scale = nl.ndarray((4, 4), dtype=nl.uint8, buffer=nl.sbuf)
+    nisa.quantize_mx(dst=data, src=tile, dst_scale=scale)
+    return result(scale)
+
+
+def test_scales_that_an_older_release_has_otherwise():
+    asked = opentrn.check(scales_alone, target="trn3", only=["hardware"], rerun=True)
+    (one,) = asked(opentrn.ShapeDtype((32, 16), "bfloat16"))
+    assert (one.rule, one.severity) == ("mx_scale", "advice") and "NKI 0.4" in one.message
+
+
 # ---------------------------------------------------------------- the declarations
 def test_every_choice_is_made_somewhere_and_no_other_is_asked_for():
     asked = set()

@@ -11,6 +11,7 @@ from opentrn.errors import DTypeError, UnsupportedError
 from opentrn.numerics import mx
 from opentrn.numerics.casts import to_f32
 from opentrn.numerics.dtypes import DTYPES
+from opentrn.numerics.latitude import taking
 
 PACKED = ("float8_e5m2_x4", "float8_e4m3fn_x4", "float4_e2m1fn_x4")
 WRITTEN = {"float8_e5m2_x4": (15, ml_dtypes.float8_e5m2), "float8_e4m3fn_x4": (8, ml_dtypes.float8_e4m3fn)}
@@ -95,6 +96,22 @@ def test_nothing_saturates(name):
     elements, codes = mx.quantize(x, DTYPES[name])
     back = elements.astype(np.float32) * mx.scale_values(codes)[:, None]
     assert back.tolist() == np.full((1, 32), 2.0).tolist()
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_the_scale_of_older_releases_is_half_and_its_largest_values_are_clamped(name):
+    element = WRITTEN[name][1]
+    most = float(ml_dtypes.finfo(element).max)
+    x = np.random.default_rng(3).standard_normal((64, 32)).astype(np.float32)
+    x[0] = 1.9921875
+    new = mx.quantize(x, DTYPES[name])[1]
+    with taking("mx_scale", np.random.default_rng(0)):
+        elements, codes = mx.quantize(x, DTYPES[name])
+    assert codes.tolist() == (new - 1).tolist()
+    by_hand = np.ldexp(x, 127 - codes.astype(int)[:, None])
+    assert (np.abs(by_hand) > most).any()
+    assert elements.tolist() == np.maximum(np.minimum(by_hand, most), -most).astype(element).tolist()
+    assert elements[0].tolist() == [most] * 32
 
 
 @pytest.mark.parametrize("name", WRITTEN)

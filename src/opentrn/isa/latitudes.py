@@ -234,3 +234,16 @@ _declare(
     page="nki_simulator.rst (SDK 2.32)",
     hint="write every element before it is read (nisa.memset)",
 )
+_declare(
+    "mx_scale",
+    "advice",
+    "documented",
+    lambda step: step.instruction.name == "quantize_mx",
+    ours="The scale of quantize_mx is twice that of the OCP specification's sample, as of NKI 0.5.",
+    other="It is the sample's own, and the largest values of a group are clamped: NKI 0.4 and before.",
+    otherwise="with the scale of NKI 0.4 and before",
+    source="The release notes of Neuron 2.31 say that it is now two times larger; nki-library 2.29 has the other one in its "
+    "reference of the instruction.",
+    page="release-notes/components/nki.rst, NKI 0.5.0 (SDK 2.31)",
+    hint="compare quantised data after scaling it back, not the bytes",
+)

@@ -14,6 +14,7 @@ import numpy as np
 from opentrn.errors import DTypeError, UnsupportedError
 from opentrn.numerics.casts import from_f32
 from opentrn.numerics.dtypes import DType
+from opentrn.numerics.latitude import taken
 
 __all__ = ["GROUP", "pack", "quantize", "scale_codes", "scale_values", "unpack", "unpack_f32"]
 
@@ -61,15 +62,20 @@ def quantize(values: np.ndarray, packed: DType) -> tuple[np.ndarray, np.ndarray]
 
     The scale is 2**(floor(log2(largest magnitude)) - (largest exponent - 1)), twice that of the OCP sample, so that no
     element saturates; a group of zeros gets 2**-127. A group with an infinity or NaN gets the NaN scale and NaN
-    elements (not public). Raises `UnsupportedError` for types that quantize_mx does not write.
+    elements (not public). With the choice `mx_scale` taken the scale is the sample's, and elements are clamped.
+    Raises `UnsupportedError` for types that quantize_mx does not write.
     """
     if packed.name not in _LARGEST_EXPONENT:
         raise UnsupportedError(f"quantize_mx does not write {packed}", hint="one of " + ", ".join(_LARGEST_EXPONENT))
     largest = np.max(np.abs(values), axis=-1)
     exponents = np.frexp(largest)[1] - _LARGEST_EXPONENT[packed.name]  # frexp's exponent is floor(log2) + 1
+    as_sampled = taken("mx_scale")
+    exponents -= as_sampled
     zero_or_finite = np.where(largest == 0, 0, scale_codes(exponents))
     codes = np.where(np.isfinite(largest), zero_or_finite, _NAN).astype(np.uint8)
     scaled = (values / scale_values(codes)[..., None]).astype(np.float32)
+    if as_sampled:
+        scaled = np.clip(scaled, _element(packed).min, _element(packed).max)  # a NaN stays
     return from_f32(scaled, _element(packed)), codes
 
 

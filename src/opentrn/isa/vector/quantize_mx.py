@@ -28,8 +28,9 @@ def quantize_mx(dst, src, dst_scale, name=None):
     """Quantise each group of 8 partitions x 4 elements of ``src`` to fp8 with one power-of-two scale.
 
     ``dst`` packs four values per element, a quarter of ``src``'s free size. The scale is
-    2**(floor(log2(largest magnitude)) - (Emax - 1)), Emax 8 for e4m3fn and 15 for e5m2, and 2**-127 for zeros; it goes
-    to the group's row of ``dst_scale`` (four rows in each quadrant), whose other rows stay.
+    2**(floor(log2(largest magnitude)) - (Emax - 1)), Emax 8 for e4m3fn and 15 for e5m2, and 2**-127 for zeros (half of
+    that up to NKI 0.4, with the largest values clamped: release notes of 0.5.0); it goes to the group's row of
+    ``dst_scale`` (four rows in each quadrant), whose other rows stay.
     """
 
 
