@@ -6,6 +6,7 @@ arguments that are not arrays. `Plan` is what tracing needs, found by recording 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -121,7 +122,7 @@ def call_named(name: str) -> Call:
 
 def site_of_kernel(kernel: Kernel) -> Site | None:
     """Where the kernel is defined."""
-    code = getattr(kernel.func, "__code__", None)
+    code = getattr(inspect.unwrap(kernel.func), "__code__", None)
     return None if code is None else Site(code.co_filename, code.co_firstlineno, kernel.__name__)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -161,7 +162,7 @@ class Evidence:
     @property
     def site(self) -> Site:
         """The line of the kernel's `def` (of its first decorator, where the source is not at hand)."""
-        code = self.function.__code__
+        code = inspect.unwrap(self.function).__code__
         first = code.co_firstlineno
         rest = range(first, first + _DECORATORS)
         line = next((n for n in rest if _DEF.match(getline(code.co_filename, n))), first)

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from opentrn.errors import LaunchError
 from opentrn.nki.compat import deprecated
 from opentrn.nki.launch import INSIDE, Report, launch
+from opentrn.nki.scheduling import scheduled
 from opentrn.program.site import user_site
 
 __all__ = ["FRAMEWORKS", "KERNELS", "WATCHERS", "Kernel", "jit", "run", "simulate", "start", "unwatched"]
@@ -80,6 +81,13 @@ class Kernel:
             )
         number = grid[0].__index__()
         return self._family.get(number) or Kernel(self.func, number, self.target)
+
+    def with_schedule(self, schedule: Any) -> Kernel:
+        """The kernel with dependencies between instructions, by their names: pairs (name, name or list of names).
+
+        The first of a pair waits for the others (how-to-scheduling-apis.rst, SDK 2.32). Raises LaunchError for another form.
+        """
+        return Kernel(scheduled(self.func, schedule), self.lnc, self.target).with_both()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if INSIDE.kernel:

@@ -107,7 +107,7 @@ class Steps(dict[Any, Step]):
 class Recorder(_Pending):
     """What one core has recorded and not yet executed, and the checked signatures it shares with all launches."""
 
-    __slots__ = ("chip", "edges", "fixed", "flush", "loops", "plan", "state", "steps")
+    __slots__ = ("chip", "edges", "fixed", "flush", "loops", "names", "plan", "state", "steps")
 
     def __init__(
         self,
@@ -121,6 +121,7 @@ class Recorder(_Pending):
         self.edges: list[tuple[int, int]] = []
         self.fixed: list[tuple[int, int]] = []  # see `Trace.fixed`
         self.loops: list[Loop] = []  # see `Trace.loops`
+        self.names: dict[str, list[int]] | None = None  # the records of each name=, while somebody asks for them
         self.flush: Callable[[], None] = self.pending.clear
 
     @property
@@ -217,8 +218,15 @@ _quick = _quick_record(_record, _resolve, {places})
 def {name}({signature}, **_older):
     if _older:
         return OLDER.call({name}, {name!r}, {{{given}}}, _older)
-    return _quick(_getframe(1), {bare})
+    return {returned}
 """
+
+
+def _named(handle: NkiInstruction, name: Any) -> NkiInstruction:
+    """The handle, its record known by its name where the kernel has a schedule."""
+    if handle.recorder.names is not None:
+        handle.recorder.names.setdefault(name, []).append(handle.index)
+    return handle
 
 
 def _quick_record(record: Callable[..., Any], resolve: Callable[..., Step], operands: list[int]) -> Callable[..., Any]:
@@ -276,8 +284,10 @@ def public_function(instruction: Instruction) -> Callable[..., NkiInstruction]:
     signature = ", ".join(n + (f"=_default_{n}" if f"_default_{n}" in defaults else "") for n in parameters)
     used = [n for n in parameters if n != "name"]
     key = "(_instruction.name, " + "".join(_key_source(instruction, n, "View") + ", " for n in used) + ")"
+    record = f"_quick(_getframe(1), {', '.join(used)})"
     source = _TEMPLATE.format(
         name=instruction.name,
+        returned=f"{record} if name is None else _named({record}, name)" if "name" in parameters else record,
         bare=", ".join(used),
         signature=signature,
         key=key,
@@ -297,6 +307,7 @@ def public_function(instruction: Instruction) -> Callable[..., NkiInstruction]:
         "_hashable": _hashable,
         "_read": _read,
         "_instruction": instruction,
+        "_named": _named,
         "_quick_record": _quick_record,
         "_slow": _slow,
     }
