@@ -65,26 +65,20 @@ def _(use: Use) -> None:
         )
 
 
-@dma_copy.rule("c4", "documented", "oob_mode.skip is for run-time addresses")
-def _(use: Use) -> None:
-    if use.oob_mode is enums.oob_mode.skip and use.src.dynamic is None and use.dst.dynamic is None:
-        raise Broken("static addresses on both sides", "a view with a run-time index")
-
-
-@dma_copy.rule("c5", "documented", "priority is 0 to 3, on NeuronCore-v4 or newer")
+@dma_copy.rule("c4", "documented", "priority is 0 to 3, on NeuronCore-v4 or newer")
 def _(use: Use) -> None:
     if use.priority is not None and (use.chip.nc_version < 4 or not 0 <= use.priority <= 3):
         raise Broken(f"priority {use.priority} on {use.chip.name}", "0..3 on trn3")
 
 
-@dma_copy.rule("c6", "documented", "a vector-indexed view is in HBM")
+@dma_copy.rule("c5", "documented", "a vector-indexed view is in HBM")
 def _(use: Use) -> None:
     for side in (use.src, use.dst):
         if side.dynamic is not None and side.dynamic.kind == "vector" and not side.buffer.is_hbm:
             raise Broken(f"vector_offset on a tensor in {side.buffer.value}", "a tensor in HBM")
 
 
-@dma_copy.rule("c7", "documented", "engine is sync or scalar, and only with dge_mode.hwdge")
+@dma_copy.rule("c6", "documented", "engine is sync or scalar, and only with dge_mode.hwdge")
 def _(use: Use) -> None:
     hardware = (enums.engine.sync, enums.engine.scalar)
     if use.dge_mode is enums.dge_mode.hwdge and use.engine not in (*hardware, enums.engine.dma):
