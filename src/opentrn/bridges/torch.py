@@ -8,7 +8,7 @@ because an operator that stores may not return lists of tensors, PyTorch 2.13).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -40,7 +40,7 @@ def call(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def dispatched(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`call`, where no compiler is to see how it is done."""
-    tensors = list(_tensors([args, kwargs]))
+    tensors = _tensors(args) + _tensors(kwargs)
     through = not all(map(_plain, tensors)) or _transformed()
     try:
         if not through and not _differentiated(tensors):
@@ -54,12 +54,14 @@ def dispatched(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         raise
 
 
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
+def _tensors(value: Any) -> list[torch.Tensor]:
+    found = []
     for item in value.values() if isinstance(value, dict) else value:
         if isinstance(item, torch.Tensor):
-            yield item
+            found.append(item)
         elif isinstance(item, (tuple, list, dict)):
-            yield from _tensors(item)
+            found += _tensors(item)
+    return found
 
 
 def _is_tensor(value: Any) -> bool:
