@@ -280,17 +280,16 @@ def nki_op(name: str, function: Callable[..., Any] | None = None, /, *, mutates_
     return made
 
 
-_PLAIN_KEYS = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU) | torch._C.DispatchKeySet(
-    torch._C.DispatchKey.AutogradCPU
-)
+_KEYS = torch._C.DispatchKeySet
+_PLAIN_KEYS = _KEYS(torch._C.DispatchKey.CPU) | _KEYS(torch._C.DispatchKey.AutogradCPU)
 """What an operator is called for where nobody but autograd and the CPU has a say: no mode, transform or lazy negation."""
 
 
 def _lighten(made: CustomOpDef) -> None:
-    """Call an operator without what its backward needs where nothing is differentiated, which saves 20 us of 35.
+    """Call an operator without what its backward needs where nothing is differentiated: 15 us less a call.
 
     `autograd_cpu` does what PyTorch's own autograd and kernel of a `custom_op` do after one another (PyTorch 2.13), and
-    leaves to them all but calls that end in the function itself.
+    leaves all calls to them that do not end in the function itself: what is stored into, or has another kernel for the CPU.
     """
     operator, recorded = made._opoverload, make_autograd_impl(made._opoverload, made)
     other_kernel = f"{made._namespace}/{made._name}/CPU"
