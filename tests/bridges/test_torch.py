@@ -167,6 +167,39 @@ def test_nki_op_passes_opcheck(pair):
         assert set(torch.library.opcheck(operator, given).values()) == {"SUCCESS"}
 
 
+def test_nki_op_is_what_a_custom_op_is_on_plain_tensors(pair):
+    """Calls on plain tensors take a way of their own, where PyTorch's is kept for all others."""
+    a, b = pair
+
+    @nki_op("opentrn_tests::same")
+    def same(x: torch.Tensor, again: bool = False) -> torch.Tensor:
+        return x if again else add(x, x)
+
+    assert torch.equal(same(a), 2 * a) and torch.equal(torch.ops.opentrn_tests.same(a), 2 * a)
+    with pytest.raises(RuntimeError, match=r"^same .*may not alias any inputs"):
+        same(a, True)
+    with pytest.raises(RuntimeError, match="no autograd formula was registered"):
+        same(a.clone().requires_grad_()).sum().backward()
+    with pytest.raises(RuntimeError, match=r"Expected a value of type 'Tensor \(inferred\)'|'Tensor' for argument 'x'"):
+        same(3)
+    negative = torch.imag(torch.complex(a, b).conj())  # a lazy negation, which numpy does not know
+    assert negative.is_neg() and torch.equal(same(negative), -2 * b)
+    assert same(a.to("meta")).device.type == "meta"
+    with torch.inference_mode():
+        assert torch.equal(same(a), 2 * a)
+    version = b._version
+    write_op(a, b)
+    assert b._version > version
+
+    @same.register_kernel("cpu")
+    def _(x, again=False):
+        return x + 1
+
+    assert torch.equal(same(a), a + 1)
+    with same.set_kernel_enabled("cpu", False):
+        assert torch.equal(same(a), 2 * a)
+
+
 def test_nki_op_has_a_derivative_eager_and_compiled(pair):
     a = pair[0].clone().requires_grad_()
     for function in (lambda x: scaled(x, 3.0).square().sum(), compiled(lambda x: scaled(x, 3.0).square().sum())):

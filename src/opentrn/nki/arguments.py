@@ -79,7 +79,7 @@ def wrapped(value: Any, kind: Kind, wide: bool) -> Argument:
         array, shared = np.array(seen, order="C"), False
     flat = array.reshape(-1).view(np.uint8)
     block = wrap_block(flat, array.dtype.itemsize)
-    return Argument(value, tuple(value.shape), named, kind, shared, block, array)
+    return Argument(value, seen.shape, named, kind, shared, block, array)
 
 
 def without_data(value: Any, like: ShapeDtype) -> Argument:

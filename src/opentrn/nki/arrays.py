@@ -149,13 +149,21 @@ def check_tensor(tensor: Any, *devices: str) -> None:
 
 @cache
 def _torch_kind(torch: Any) -> Kind:
+    bits = {  # dtypes that numpy knows nothing of: what it sees, and what that is
+        getattr(torch, name): (seen, dtype_of(name).carrier)
+        for name, seen in (
+            ("bfloat16", torch.int16),
+            ("float8_e4m3fn", torch.uint8),
+            ("float8_e5m2", torch.uint8),
+        )
+    }
+
     def to_numpy(tensor: Any) -> np.ndarray:
         check_tensor(tensor)
         plain = tensor.detach() if tensor.requires_grad else tensor
-        name = str(tensor.dtype).removeprefix("torch.")
-        if name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
-            bits = plain.view(torch.int16 if name == "bfloat16" else torch.uint8)
-            return bits.numpy().view(dtype_of(name).carrier)
+        if tensor.dtype in bits:
+            seen, carrier = bits[tensor.dtype]
+            return plain.view(seen).numpy().view(carrier)
         return plain.numpy()
 
     def from_numpy(array: np.ndarray, kind: DType) -> Any:
@@ -163,9 +171,8 @@ def _torch_kind(torch: Any) -> Kind:
         array = np.ascontiguousarray(array)
         if wanted is None or kind.kind == "packed":
             return torch.from_numpy(array.view(np.uint8))
-        if kind.name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
-            bits = np.int16 if kind.itemsize == 2 else np.uint8
-            return torch.from_numpy(array.view(bits)).view(wanted)
+        if wanted in bits:
+            return torch.from_numpy(array.view(np.int16 if kind.itemsize == 2 else np.uint8)).view(wanted)
         made = torch.from_numpy(array)
         return made if made.dtype is wanted else made.to(wanted)
 

@@ -32,10 +32,6 @@ FRAMEWORKS = {"torch": "Tensor", "jax": "Array"}
 
 def _framework(value: Any) -> str | None:
     """The framework of an array, or of the first array in a container. PyTorch's compiler traces through this."""
-    for name, kind in FRAMEWORKS.items():
-        module = sys.modules.get(name)
-        if module is not None and isinstance(value, getattr(module, kind, ())):
-            return name
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, (list, tuple)):
@@ -43,6 +39,11 @@ def _framework(value: Any) -> str | None:
             name = _framework(item)
             if name is not None:
                 return name
+        return None
+    for name, kind in FRAMEWORKS.items():
+        module = sys.modules.get(name)
+        if module is not None and isinstance(value, getattr(module, kind, ())):
+            return name
     return None
 
 
