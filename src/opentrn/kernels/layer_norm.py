@@ -36,43 +36,53 @@ def layer_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
     ScalarE takes them, so that it and VectorE are equally busy. A row is held in SBUF as a whole: H is at most 8192.
     """
     out, height = shared(x.shape, x.dtype), min(ROWS, x.shape[0])
-    first = load(x[0:height, :])  # before the weights: their DMA takes as long, and nobody needs them yet
-    scale, shift = load_row(weight, height, nl.bfloat16), load_row(bias, height, nl.bfloat16)
-    same = identity(height)
-    waiting: list[Any] = []
-    for n, rows in enumerate(spans(x.shape[0], ROWS)):
-        tile = load(x[rows, :]) if n > 0 else first
-        waiting.append((out[rows, :], tile, _moments(tile, eps)))
-        # VectorE sums the next rows before it works on the last: ScalarE would wait for the mean otherwise
-        if len(waiting) > 2:
-            _finish(waiting.pop(0), scale, shift, same)
-    while waiting:
-        _finish(waiting.pop(0), scale, shift, same)
+    parts = spans(x.shape[0], ROWS)
+    same, epsilon = identity(height), column(height, eps)
+    summed: list[Any] = []  # tiles and their moments
+    normed: list[Any] = []  # what is normalised
+    # VectorE works on three tiles by turns: it waits neither for ScalarE nor for the end of its own last instruction
+    for n in range(len(parts) + 2):
+        if n < len(parts):
+            tile = load(x[parts[n], :])
+            summed.append((tile, _moments(tile, epsilon)))
+        if n == 1:  # the weights' DMAs take as long as those of tiles, and nobody needs them before
+            scale = load_row(weight, height, nl.bfloat16)
+        if n == 2:
+            shift = load_row(bias, height, nl.bfloat16)
+        weighed = _weighed(normed.pop(0), scale) if n > 1 else None
+        if 0 < n <= len(parts):
+            normed.append(_normalised(*summed.pop(0)))
+        if n > 1:
+            _finish(out[parts[n - 2], :], weighed, shift, same)
     return out
 
 
-def _finish(held: Any, scale: Any, shift: Any, same: Any) -> None:
-    """(place in HBM, tile, moments) -> the result, stored there."""
-    place, tile, moments = held
-    (height, width), half = tile.shape, tile.shape[1] // 2
-    normed, result = _normalised(tile, moments), sbuf(tile.shape, place.dtype)
-    scale, shift, same = scale[0:height, :], shift[0:height, :], same[0:height, 0:height]
-    nisa.tensor_tensor(dst=normed, data1=normed, data2=scale, op=nl.multiply)
+def _weighed(normed: Any, scale: Any) -> Any:
+    """Each column times its weight, in place."""
+    nisa.tensor_tensor(dst=normed, data1=normed, data2=scale[0 : normed.shape[0], :], op=nl.multiply)
+    return normed
+
+
+def _finish(place: Any, weighed: Any, shift: Any, same: Any) -> None:
+    """The result, with the bias, stored at `place` in HBM: half of the columns by VectorE, half by TensorE and ScalarE."""
+    (height, width), result = weighed.shape, sbuf(weighed.shape, place.dtype)
+    half, shift, same = width // 2, shift[0:height, :], same[0:height, 0:height]
     for part in spans(width - half, PSUM_COLUMNS // 2):
         columns = slice(half + part.start, half + part.stop)
-        total = mixed([(same, normed), (same, shift)], columns)
+        total = mixed([(same, weighed), (same, shift)], columns)
         nisa.tensor_copy(dst=result[:, columns], src=total, engine=nisa.engine.scalar)
     if half:
-        nisa.tensor_tensor(dst=result[:, 0:half], data1=normed[:, 0:half], data2=shift[:, 0:half], op=nl.add)
-    store(place, result)
+        nisa.tensor_tensor(dst=result[:, 0:half], data1=weighed[:, 0:half], data2=shift[:, 0:half], op=nl.add)
+        store(place[:, 0:half], result[:, 0:half])
+    store(place[:, half:], result[:, half:])
 
 
-def _moments(tile: Any, eps: float) -> tuple[Any, Any]:
-    """-mean and 1 / sqrt(var + eps) of each row, (P, 1) float32."""
+def _moments(tile: Any, epsilon: Any) -> tuple[Any, Any]:
+    """-mean and 1 / sqrt(var + epsilon) of each row, (P, 1) float32; `epsilon` stands on at least as many partitions."""
     height, width = tile.shape
     inverse, mean = sbuf((height, 1), nl.float32), vector_sum(tile, -1.0 / width)
     squares = row_sum(tile, nl.square, bias=mean)
-    nisa.activation(dst=inverse, op=nl.rsqrt, data=squares, scale=1.0 / width, bias=column(height, eps))
+    nisa.activation(dst=inverse, op=nl.rsqrt, data=squares, scale=1.0 / width, bias=epsilon[0:height, :])
     return mean, inverse
 
 
@@ -94,6 +104,7 @@ def layer_norm_backward(dy: Any, x: Any, weight: Any, eps: float = 1e-5) -> tupl
     dx, dweight, dbias = shared(x.shape, x.dtype), shared((width,), nl.float32), shared((width,), nl.float32)
     height = min(ROWS, tokens)
     scale, same, sums = load_row(weight, height, nl.bfloat16), identity(height), (RowSums(width), RowSums(width))
+    epsilon = column(height, eps)
     waiting: list[Any] = []
     for rows in spans(tokens, ROWS):
         given, tile, gained = (
@@ -101,7 +112,7 @@ def layer_norm_backward(dy: Any, x: Any, weight: Any, eps: float = 1e-5) -> tupl
             load(x[rows, :]),
             sbuf((size_of(rows), width), nl.bfloat16),
         )
-        moments = _moments(tile, eps)
+        moments = _moments(tile, epsilon)
         nisa.tensor_tensor(dst=gained, data1=given, data2=scale[0 : size_of(rows), :], op=nl.multiply)
         waiting.append((dx[rows, :], given, tile, moments, gained))
         # VectorE works on the next rows before it needs the variance of these from ScalarE
