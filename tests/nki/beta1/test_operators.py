@@ -102,6 +102,31 @@ def test_matrix_products_accumulate_where_they_are_added():
     assert np.abs(stored(body, a, b)).max() < 1e-3
 
 
+@pytest.mark.parametrize("declared", [(64, 6, 7), (64, 42)])
+def test_matrix_product_keeps_the_free_dimensions_of_moving(declared: tuple[int, ...]) -> None:
+    """A convolution's window as `moving` (SDK 2.26, nc_matmul: the free axes of moving are those of the result)."""
+    weights, image = normal(2, 128, 64), normal(128, 6, 8)
+    want = np.einsum("km,khw->mhw", weights[0], image[:, :, :7]) + np.einsum("km,khw->mhw", weights[1], image[:, :, 1:])
+
+    def body(w, x):
+        tile = nl.load(x)
+        total = nl.zeros(declared, dtype=nl.float32, buffer=nl.psum)
+        for shift in nl.affine_range(2):
+            total += nisa.nc_matmul(nl.load(w[shift]), tile[:, :, shift : shift + 7])
+        return nl.copy(total)
+
+    assert np.abs(stored(body, weights, image).reshape(want.shape) - want).max() < 1e-3
+
+
+def test_matrix_product_of_a_window_has_its_shape() -> None:
+    def body(w, x):
+        made = nisa.nc_matmul(nl.load(w), nl.load(x)[:, :, 0:7])
+        assert made.shape == (64, 6, 7)
+        return nl.copy(made)
+
+    assert stored(body, normal(128, 64), normal(128, 6, 8)).shape == (64, 6, 7)
+
+
 def test_declared_zeros_of_psum_are_zeros_where_nothing_is_added():
     a = normal(128, 64)
 
