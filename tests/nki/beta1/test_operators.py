@@ -188,3 +188,48 @@ def test_loop_reduce_starts_an_unwritten_destination_with_the_first_iteration():
         return out
 
     assert np.allclose(stored(body, a), np.concatenate(list(a.min(1)), 1))
+
+
+@pytest.mark.parametrize("rows", [0, 20, 64])
+@pytest.mark.parametrize("dtype", [None, nl.bfloat16])
+def test_a_masked_result_leaves_the_rest_of_its_destination(rows: int, dtype: object) -> None:
+    """Also where it is of another dtype, so that a copy follows (NKI API Masking, SDK 2.26)."""
+    values = np.round(normal(64, 32))  # whole numbers: exact in bfloat16
+
+    def body(x):
+        tile = nl.load(x)
+        made = nl.ndarray((64, 32), dtype=nl.float32, buffer=nl.sbuf)
+        made[:, :] = nl.copy(tile)
+        made[:, :] = nl.multiply(tile, 2.0, dtype=dtype, mask=nl.arange(64)[:, None] < rows)
+        made[:, :] = nl.copy(tile, dtype=dtype, mask=False)
+        made[:, 0:16] = nl.load(x[:, 16:32], dtype=dtype, mask=nl.arange(16)[None, :] < rows - 60)
+        return made
+
+    want = values.copy()
+    want[:rows] *= 2
+    kept = max(0, min(16, rows - 60))
+    want[:, :kept] = values[:, 16 : 16 + kept]
+    assert np.array_equal(stored(body, values), want)
+
+
+def test_a_masked_select_of_another_dtype_leaves_its_destination() -> None:
+    def body(x):
+        tile = nl.load(x)
+        made = nl.copy(tile)
+        keep = nl.arange(64)[:, None] >= nl.arange(32)[None, :]
+        made[:, :] = nisa.affine_select(keep, tile, -1.0, dtype=nl.bfloat16, mask=False)
+        made[:, 0:1] = nisa.tensor_reduce(np.max, tile, axis=(1,), dtype=nl.bfloat16, mask=False)
+        return made
+
+    values = normal(64, 32)
+    assert np.array_equal(stored(body, values), values)
+
+
+def test_one_value_per_partition_beside_several_free_dimensions() -> None:
+    """A convolution's bias: nisa.tensor_tensor of (P, H, W) and (P, 1)."""
+    image, bias = normal(64, 6, 7), normal(64, 3)
+
+    def body(x, b):
+        return nisa.tensor_tensor(nl.load(x), nl.load(b)[:, 1], nl.add)
+
+    assert np.allclose(stored(body, image, bias), image + bias[:, 1, None, None])
