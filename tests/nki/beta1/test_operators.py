@@ -233,3 +233,17 @@ def test_one_value_per_partition_beside_several_free_dimensions() -> None:
         return nisa.tensor_tensor(nl.load(x), nl.load(b)[:, 1], nl.add)
 
     assert np.allclose(stored(body, image, bias), image + bias[:, 1, None, None])
+
+
+def test_an_operand_mask_of_loop_variables_alone() -> None:
+    """``tile[k < K]`` (NKI API Masking, SDK 2.26): the whole tile where it holds."""
+    a = normal(64, 32)
+
+    def body(x):
+        total = nl.zeros((32, 32), dtype=nl.float32, buffer=nl.psum)
+        tile = nl.load(x)
+        for k in nl.affine_range(2):
+            total += nisa.nc_matmul(tile[k < 2], tile[k < 2][nl.arange(64)[:, None] < 64])
+        return nl.copy(total)
+
+    assert np.abs(stored(body, a) - 2 * a.T @ a).max() < 1e-3
