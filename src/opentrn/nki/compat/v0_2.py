@@ -83,6 +83,5 @@ NAMES = {"psum_fmax": "psum_bank_fmax", "pmax": "pmax"}
 GONE = {
     "arange": "slice the tensor, or write tensor.ap(pattern=...)",
     "mgrid": "slice the tensor, or write tensor.ap(pattern=...)",
-    "par_dim": "leave it out, the first dimension is the partition dimension",
 }
 """Names of `neuronxcc.nki.language` that have no place in `nki`, and what to write (the migration guide)."""
