@@ -195,6 +195,17 @@ def test_sizes_of_older_versions() -> None:
     assert not hasattr(nl, "no_such_name")
 
 
+def test_par_dim_is_the_number_itself() -> None:
+    assert old(lambda: nl.par_dim(128), "leave it out") == 128
+
+
+@pytest.mark.parametrize("name", sorted(v0_2.GONE))
+def test_names_that_are_gone_say_what_to_write(name: str) -> None:
+    assert not hasattr(nl, name)
+    with pytest.raises(AttributeError, match=f"no attribute '{name}' since NKI 0.2: "):
+        getattr(nl, name)
+
+
 @pytest.mark.parametrize(("written", "today"), [(3, "none"), ("hwdge", "hwdge")])
 def test_members_of_enumerations_as_numbers_and_strings(written: Any, today: str) -> None:
     def body() -> np.ndarray:

@@ -102,6 +102,31 @@ def test_matrix_products_accumulate_where_they_are_added():
     assert np.abs(stored(body, a, b)).max() < 1e-3
 
 
+@pytest.mark.parametrize("declared", [(64, 6, 7), (64, 42)])
+def test_matrix_product_keeps_the_free_dimensions_of_moving(declared: tuple[int, ...]) -> None:
+    """A convolution's window as `moving` (SDK 2.26, nc_matmul: the free axes of moving are those of the result)."""
+    weights, image = normal(2, 128, 64), normal(128, 6, 8)
+    want = np.einsum("km,khw->mhw", weights[0], image[:, :, :7]) + np.einsum("km,khw->mhw", weights[1], image[:, :, 1:])
+
+    def body(w, x):
+        tile = nl.load(x)
+        total = nl.zeros(declared, dtype=nl.float32, buffer=nl.psum)
+        for shift in nl.affine_range(2):
+            total += nisa.nc_matmul(nl.load(w[shift]), tile[:, :, shift : shift + 7])
+        return nl.copy(total)
+
+    assert np.abs(stored(body, weights, image).reshape(want.shape) - want).max() < 1e-3
+
+
+def test_matrix_product_of_a_window_has_its_shape() -> None:
+    def body(w, x):
+        made = nisa.nc_matmul(nl.load(w), nl.load(x)[:, :, 0:7])
+        assert made.shape == (64, 6, 7)
+        return nl.copy(made)
+
+    assert stored(body, normal(128, 64), normal(128, 6, 8)).shape == (64, 6, 7)
+
+
 def test_declared_zeros_of_psum_are_zeros_where_nothing_is_added():
     a = normal(128, 64)
 
@@ -163,3 +188,62 @@ def test_loop_reduce_starts_an_unwritten_destination_with_the_first_iteration():
         return out
 
     assert np.allclose(stored(body, a), np.concatenate(list(a.min(1)), 1))
+
+
+@pytest.mark.parametrize("rows", [0, 20, 64])
+@pytest.mark.parametrize("dtype", [None, nl.bfloat16])
+def test_a_masked_result_leaves_the_rest_of_its_destination(rows: int, dtype: object) -> None:
+    """Also where it is of another dtype, so that a copy follows (NKI API Masking, SDK 2.26)."""
+    values = np.round(normal(64, 32))  # whole numbers: exact in bfloat16
+
+    def body(x):
+        tile = nl.load(x)
+        made = nl.ndarray((64, 32), dtype=nl.float32, buffer=nl.sbuf)
+        made[:, :] = nl.copy(tile)
+        made[:, :] = nl.multiply(tile, 2.0, dtype=dtype, mask=nl.arange(64)[:, None] < rows)
+        made[:, :] = nl.copy(tile, dtype=dtype, mask=False)
+        made[:, 0:16] = nl.load(x[:, 16:32], dtype=dtype, mask=nl.arange(16)[None, :] < rows - 60)
+        return made
+
+    want = values.copy()
+    want[:rows] *= 2
+    kept = max(0, min(16, rows - 60))
+    want[:, :kept] = values[:, 16 : 16 + kept]
+    assert np.array_equal(stored(body, values), want)
+
+
+def test_a_masked_select_of_another_dtype_leaves_its_destination() -> None:
+    def body(x):
+        tile = nl.load(x)
+        made = nl.copy(tile)
+        keep = nl.arange(64)[:, None] >= nl.arange(32)[None, :]
+        made[:, :] = nisa.affine_select(keep, tile, -1.0, dtype=nl.bfloat16, mask=False)
+        made[:, 0:1] = nisa.tensor_reduce(np.max, tile, axis=(1,), dtype=nl.bfloat16, mask=False)
+        return made
+
+    values = normal(64, 32)
+    assert np.array_equal(stored(body, values), values)
+
+
+def test_one_value_per_partition_beside_several_free_dimensions() -> None:
+    """A convolution's bias: nisa.tensor_tensor of (P, H, W) and (P, 1)."""
+    image, bias = normal(64, 6, 7), normal(64, 3)
+
+    def body(x, b):
+        return nisa.tensor_tensor(nl.load(x), nl.load(b)[:, 1], nl.add)
+
+    assert np.allclose(stored(body, image, bias), image + bias[:, 1, None, None])
+
+
+def test_an_operand_mask_of_loop_variables_alone() -> None:
+    """``tile[k < K]`` (NKI API Masking, SDK 2.26): the whole tile where it holds."""
+    a = normal(64, 32)
+
+    def body(x):
+        total = nl.zeros((32, 32), dtype=nl.float32, buffer=nl.psum)
+        tile = nl.load(x)
+        for k in nl.affine_range(2):
+            total += nisa.nc_matmul(tile[k < 2], tile[k < 2][nl.arange(64)[:, None] < 64])
+        return nl.copy(total)
+
+    assert np.abs(stored(body, a) - 2 * a.T @ a).max() < 1e-3

@@ -49,6 +49,8 @@ class Order:
     """The result is combined with what its destination holds (nl.loop_reduce)."""
     adds: Callable[[Any], None] | None = None
     """Adds the result to a destination in the same instruction; None where that takes two."""
+    found: list[Any] | None = None
+    """The boxes of the result that a mask lets it write; None for all of it."""
 
 
 class Home:

@@ -63,10 +63,12 @@ def issue(
     dst: Any = None,
     adds: Callable[[Tensor], None] | None = None,
     reduces: bool = False,
+    found: list[Box] | None = None,
 ) -> Tensor:
     """The result of a call: a tensor whose instruction waits for its destination, or `dst`, written now.
 
-    `memories` are those that the result can go to, the first choice SBUF; `asked` is the ``dtype=`` of the call.
+    `memories` are those that the result can go to, the first choice SBUF; `asked` is the ``dtype=`` of the call, `found`
+    what a mask lets it write.
     """
     if dst is not None:
         state.settle()
@@ -75,7 +77,7 @@ def issue(
         record(target, False)
         return target
     wanted = None if asked is None else name_of(asked)
-    order = Order(record, state.here(1), memories, wanted, reduces=reduces, adds=adds)
+    order = Order(record, state.here(1), memories, wanted, reduces=reduces, adds=adds, found=found)
     home = Home(shape, wanted or dtype, _REGION[memories], order=order)
     order.alone = lambda: record(Tensor(home), True)
     state.wait(home)
@@ -103,6 +105,8 @@ def fitted(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     same = prod(x.shape[1:]) == prod(shape[1:]) and x.shape[0] == shape[0]
     if same:
         return _without_ones(x, shape)
+    if x.shape == (shape[0], 1):  # one value per partition, as a bias is, beside any free dimensions
+        x = x.reshape((shape[0], *(1 for _ in shape[1:])))
     if len(x.shape) == len(shape) and all(n in (1, m) for n, m in zip(x.shape, shape, strict=True)):
         return x.broadcast_to(shape)
     return x
@@ -227,7 +231,7 @@ def composed(
             return
         written(target, found, shape, fresh, lambda dst, box: memory.assign(region_of(dst, box), make(box)))
 
-    return issue(shape, dtype, record, asked=asked, dst=dst)
+    return issue(shape, dtype, record, asked=asked, dst=dst, found=found)
 
 
 def _shaped(tile: Any, shape: tuple[int, ...]) -> Any:
@@ -267,7 +271,7 @@ class Call:
         def record(dst: Tensor, fresh: bool) -> None:
             written(dst, found, self.shape, fresh, one)
 
-        return issue(self.shape, dtype, record, memories=memories, asked=asked, dst=dst)
+        return issue(self.shape, dtype, record, memories=memories, asked=asked, dst=dst, found=found)
 
     def _ready(self, name: str, x: Any) -> Tensor:
         made = fitted(tile_operand(x, name), self.shape)
@@ -316,13 +320,8 @@ def assign(target: Tensor, value: Any, frame: Any) -> None:
     if given.same_place(target):
         return
     order = given.home.order
-    if (
-        order is not None
-        and given.whole
-        and state.pending(given.home)
-        and not named(frame, value)
-        and _takes(order, given, target)
-    ):
+    waits = order is not None and given.whole and state.pending(given.home) and not named(frame, value)
+    if order is not None and waits and _takes(order, given, target):
         state.dropped(given.home)
         if not order.reduces:
             target.home.reduced = None
@@ -330,7 +329,16 @@ def assign(target: Tensor, value: Any, frame: Any) -> None:
         return
     state.settle()
     target.home.reduced = None
+    if order is not None and waits and order.found not in (None, [full(given.shape)]):
+        # the call asked for another dtype, so a copy follows: where its mask is false the destination keeps its values
+        written(target, order.found, given.shape, False, lambda dst, box: _copy_box(dst, given, box))
+        return
     copy_into(target, given)
+
+
+def _copy_box(target: Tensor, value: Tensor, box: Box | None) -> None:
+    there, here = region_of(target, box), region_of(value, box)
+    (nisa.tensor_copy if there.on_chip and _reachable(there, here) else nisa.dma_copy)(dst=there, src=here)
 
 
 def _filled(target: Tensor, value: Any) -> None:

@@ -132,13 +132,13 @@ class Tensor:
 
     # ------------------------------------------------------------- parts
     def __getitem__(self, key: Any) -> Tensor:
-        if isinstance(key, Mask):
+        if isinstance(key, (Mask, bool)):  # a comparison of loop variables alone is a bool
             return self._masked(key)
         keys = self._expand(list(key) if isinstance(key, tuple) else [key])
         advanced = any(isinstance(k, Index) or is_tensor(k) for k in keys)
         return self._advanced(keys) if advanced else self._basic(keys)
 
-    def _masked(self, mask: Mask) -> Tensor:
+    def _masked(self, mask: Mask | bool) -> Tensor:
         """Operand masking: ``tile[i <= 64]`` is the box where the condition holds (NKI API Masking, SDK 2.26)."""
         found = boxes(mask, self.shape)
         if len(found) != 1:

@@ -10,7 +10,7 @@ from opentrn.nki.compat import Old, deprecated
 from opentrn.program.site import user_site
 from opentrn.program.view import View
 
-__all__ = ["NAMES", "POSITIONAL", "TABLE"]
+__all__ = ["GONE", "NAMES", "POSITIONAL", "TABLE"]
 
 
 def _no_mask(value: Any) -> None:
@@ -79,3 +79,9 @@ POSITIONAL = {"affine_select": _affine_select, "dma_compute": _dma_compute}
 
 NAMES = {"psum_fmax": "psum_bank_fmax", "pmax": "pmax"}
 """Sizes that stood in `nki.language` itself, and their names in `nl.tile_size`."""
+
+GONE = {
+    "arange": "slice the tensor, or write tensor.ap(pattern=...)",
+    "mgrid": "slice the tensor, or write tensor.ap(pattern=...)",
+}
+"""Names of `neuronxcc.nki.language` that have no place in `nki`, and what to write (the migration guide)."""

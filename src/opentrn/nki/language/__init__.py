@@ -7,7 +7,7 @@ from typing import Any
 
 from opentrn.isa.enums import MemoryRegion
 from opentrn.nki.compat import deprecated
-from opentrn.nki.compat.v0_2 import NAMES
+from opentrn.nki.compat.v0_2 import GONE, NAMES
 from opentrn.nki.language import dtypes
 from opentrn.nki.language.constants import shared_constant, shared_identity_matrix
 from opentrn.nki.language.matrix import *  # noqa: F403
@@ -33,8 +33,12 @@ bool = bool_  # type: ignore[name-defined]  # noqa: F405
 
 
 def __getattr__(name: str) -> Any:
-    """Sizes of older versions; any other name does not exist."""
+    """Sizes of older versions; any other name does not exist, and one that did says what to write."""
+    if name == "par_dim":  # public kernels of NKI 0.2 write it; nki-library left it off later (release notes)
+        deprecated("nl.par_dim is a spelling of old versions of NKI: leave it out, dimension 0 is the partition dimension")
+        return int
     if name not in NAMES:
-        raise AttributeError(f"module 'nki.language' has no attribute {name!r}")
+        advice = f" since NKI 0.2: {GONE[name]}" if name in GONE else ""
+        raise AttributeError(f"module 'nki.language' has no attribute {name!r}{advice}", name=name)
     deprecated(f"nl.{name} is a spelling of old versions of NKI: write nl.tile_size.{NAMES[name]}")
     return getattr(tile_size, NAMES[name])

@@ -64,7 +64,8 @@ def _shaped(
         out = fitted(target, shape)
         function(dst=region_of(out, box if shape == data.shape else _rows(out, box)), **views, **attributes)
 
-    return issue(shape, dtype, record, memories=memories, asked=asked, dst=dst)
+    whole = found if not found or shape == data.shape else None
+    return issue(shape, dtype, record, memories=memories, asked=asked, dst=dst, found=whole)
 
 
 def _rows(x: Tensor, box: Box) -> Box:
@@ -181,6 +182,7 @@ def iota(expr: Any, dtype: Any, *, mask: Any = None, dst: Any = None, **_options
         memories=SBUF,
         asked=dtype,
         dst=dst,
+        found=found,
     )
 
 
@@ -214,6 +216,7 @@ def affine_select(
         memories=SBUF,
         asked=dtype,
         dst=dst,
+        found=found,
     )
 
 

@@ -25,13 +25,16 @@ def nc_matmul(
     is_transpose: bool = False, tile_position: Any = (), tile_size: Any = (), mask: Any = None, dst: Any = None,
     is_moving_zero: bool | None = None, **options: Any,
 ) -> Tensor:  # fmt: skip
-    """``stationary.T @ moving`` as a float32 tile in PSUM; ``psum += nc_matmul(...)`` adds to what is there."""
+    """``stationary.T @ moving`` as a float32 tile in PSUM; ``psum += nc_matmul(...)`` adds to what is there.
+
+    The result's free dimensions are those of `moving`: (K, M) and (K, H, W) give (M, H, W).
+    """
     left, right = in_sbuf(tile_operand(stationary, "stationary")), in_sbuf(tile_operand(moving, "moving"))
     mode = _mode(options.get("perf_mode"))
     double = mode is not None and mode.name == "double_row"
-    free = [prod(x.shape[1 + double :]) for x in (left, right)]
-    shape = (free[0], free[1])
-    parts = _parts(mask, left, right, shape)
+    size = (prod(left.shape[1 + double :]), prod(right.shape[1 + double :]))
+    shape = (size[0], *right.shape[1 + double :])
+    parts = _parts(mask, left, right, size)
     attributes = {
         "is_stationary_onezero": is_stationary_onezero, "is_moving_onezero": is_moving_onezero, "is_transpose": is_transpose,
         "tile_position": tuple(tile_position), "tile_size": tuple(tile_size),
@@ -43,7 +46,7 @@ def nc_matmul(
             leave_out(target, fresh)
             return
         rows, m, n = parts
-        whole = rows == (0, left.shape[0]) and (m, n) == ((0, shape[0]), (0, shape[1]))
+        whole = rows == (0, left.shape[0]) and (m, n) == ((0, size[0]), (0, size[1]))
         covers = whole and target.size == prod(target.home.shape)
         if whole:
             out = target.view_in(product="all" if covers else "part")
@@ -52,8 +55,8 @@ def nc_matmul(
             )  # fmt: skip
             return
         nisa.nc_matmul(
-            dst=region_of(fitted(target, shape), (m, n), "part"), stationary=_rows(left, rows, m, shape[0]),
-            moving=_rows(right, rows, n, shape[1]), accumulate=accumulate, **attributes,
+            dst=region_of(fitted(target, size), (m, n), "part"), stationary=_rows(left, rows, m, size[0]),
+            moving=_rows(right, rows, n, size[1]), accumulate=accumulate, **attributes,
         )  # fmt: skip
         leave_out(target, fresh)
 

@@ -13,12 +13,17 @@ from opentrn.nki.beta1.index import mgrid
 from opentrn.nki.language.tile_size import tile_size
 from opentrn.numerics.dtypes import DTYPES
 
-__all__ = ["bfp16", "finfo", "fp32", "gemm_grid", "gemm_stationary_grid", "tile_size"]
+__all__ = ["bfp16", "finfo", "fp32", "gemm_grid", "gemm_stationary_grid", "sizeinbytes", "tile_size"]
 
 
 def finfo(dtype: Any) -> Any:
     """What numpy.finfo gives, for NKI's floating types too."""
     return ml_dtypes.finfo(DTYPES[name_of(dtype)].carrier)
+
+
+def sizeinbytes(dtype: Any) -> int:
+    """The bytes of one element; public kernels import it from `neuronxcc.nki.language.constants`."""
+    return DTYPES[name_of(dtype)].itemsize
 
 
 def gemm_grid() -> Any:

@@ -164,10 +164,10 @@ def update(name: str, target: Tensor, value: Any, frame: Any) -> Tensor:
 
 
 def _sums(name: str, order: Order | None, target: Tensor, value: Any) -> bool:
-    """True for a sum that the Tensor Engine makes in PSUM."""
+    """True for a sum that the Tensor Engine makes in PSUM, whose free dimensions it walks as one."""
     if name != "add" or order is None or order.adds is None:
         return False
-    return target.buffer is MemoryRegion.psum and value.shape == target.shape
+    return target.buffer is MemoryRegion.psum and value.shape[:1] == target.shape[:1] and value.size == target.size
 
 
 def _binary(name: str) -> Callable[..., Tensor]:

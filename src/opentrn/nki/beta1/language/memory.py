@@ -156,8 +156,9 @@ def load(src: Any, *, mask: Any = None, dtype: Any = None, **options: Any) -> Te
         _transfer(dst, given, found, fresh)
 
     return issue(
-        _at_least_two(given.shape), given.home.dtype, record, memories=SBUF, asked=dtype, dst=options.get("dst")
-    )
+        _at_least_two(given.shape), given.home.dtype, record, memories=SBUF, asked=dtype, dst=options.get("dst"),
+        found=found if given.ndim > 1 else None,
+    )  # fmt: skip
 
 
 def _at_least_two(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -88,7 +88,7 @@ def reduced(
         else:
             written(target, outer, shape, fresh, one)
 
-    return issue(shape, x.home.dtype, record, asked=dtype, dst=dst)
+    return issue(shape, x.home.dtype, record, asked=dtype, dst=dst, found=None if inner else outer)
 
 
 def _each(target: Tensor, outer: list[Box], fresh: bool, one: Any, shape: tuple[int, ...]) -> None:
