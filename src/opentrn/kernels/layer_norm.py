@@ -38,6 +38,8 @@ def layer_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
     out, height = shared(x.shape, x.dtype), min(ROWS, x.shape[0])
     parts = spans(x.shape[0], ROWS)
     same, epsilon = identity(height), column(height, eps)
+    scale: Any = None
+    shift: Any = None
     summed: list[Any] = []  # tiles and their moments
     normed: list[Any] = []  # what is normalised
     # VectorE works on three tiles by turns: it waits neither for ScalarE nor for the end of its own last instruction
