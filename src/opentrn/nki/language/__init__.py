@@ -35,7 +35,9 @@ bool = bool_  # type: ignore[name-defined]  # noqa: F405
 def __getattr__(name: str) -> Any:
     """Sizes of older versions; any other name does not exist, and one that did says what to write."""
     if name == "par_dim":  # public kernels of NKI 0.2 write it; nki-library left it off later (release notes)
-        deprecated("nl.par_dim is a spelling of old versions of NKI: leave it out, dimension 0 is the partition dimension")
+        deprecated(
+            "nl.par_dim is a spelling of old versions of NKI: leave it out, dimension 0 is the partition dimension"
+        )
         return int
     if name not in NAMES:
         advice = f" since NKI 0.2: {GONE[name]}" if name in GONE else ""
