@@ -11,6 +11,7 @@ from opentrn.kernels.tiles import (
     ROWS,
     RowSums,
     column,
+    folded,
     identity,
     load,
     load_row,
@@ -38,41 +39,56 @@ def layer_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
     out, height = shared(x.shape, x.dtype), min(ROWS, x.shape[0])
     first = load(x[0:height, :])  # before the weights: their DMA takes as long, and nobody needs them yet
     scale, shift = load_row(weight, height, nl.bfloat16), load_row(bias, height, nl.bfloat16)
-    same = identity(height)
-    waiting: list[Any] = []
+    same, small = identity(height), column(height, eps)
+    loaded: list[Any] = []
+    summed: list[Any] = []
     for n, rows in enumerate(spans(x.shape[0], ROWS)):
         tile = load(x[rows, :]) if n > 0 else first
-        waiting.append((out[rows, :], tile, _moments(tile, eps)))
-        # VectorE sums the next rows before it works on the last: ScalarE would wait for the mean otherwise
-        if len(waiting) > 2:
-            _finish(waiting.pop(0), scale, shift, same)
-    while waiting:
-        _finish(waiting.pop(0), scale, shift, same)
+        loaded.append((out[rows, :], tile, _summands(tile, same)))
+        # each engine works on other rows than the one that it would have to wait for
+        if len(loaded) > 1:
+            summed.append(_summed(loaded.pop(0), small))
+        if len(summed) > 2:
+            _finish(summed.pop(0), scale, shift, same)
+    summed.append(_summed(loaded.pop(0), small))
+    while summed:
+        _finish(summed.pop(0), scale, shift, same)
     return out
+
+
+def _summed(held: Any, small: Any) -> Any:
+    """(place in HBM, tile, summands of its rows) -> (place, tile, moments)."""
+    place, tile, summands = held
+    return place, tile, _moments(tile, summands, small)
 
 
 def _finish(held: Any, scale: Any, shift: Any, same: Any) -> None:
     """(place in HBM, tile, moments) -> the result, stored there."""
     place, tile, moments = held
-    (height, width), half = tile.shape, tile.shape[1] // 2
+    (height, width), half = tile.shape, tile.shape[1] * 5 // 8
     normed, result = _normalised(tile, moments), sbuf(tile.shape, place.dtype)
     scale, shift, same = scale[0:height, :], shift[0:height, :], same[0:height, 0:height]
     nisa.tensor_tensor(dst=normed, data1=normed, data2=scale, op=nl.multiply)
-    for part in spans(width - half, PSUM_COLUMNS // 2):
+    for part in spans(width - half, PSUM_COLUMNS * 3 // 8):
         columns = slice(half + part.start, half + part.stop)
-        total = mixed([(same, normed), (same, shift)], columns)
+        total = mixed([(same, shift), (same, normed)], columns)
         nisa.tensor_copy(dst=result[:, columns], src=total, engine=nisa.engine.scalar)
     if half:
         nisa.tensor_tensor(dst=result[:, 0:half], data1=normed[:, 0:half], data2=shift[:, 0:half], op=nl.add)
     store(place, result)
 
 
-def _moments(tile: Any, eps: float) -> tuple[Any, Any]:
-    """-mean and 1 / sqrt(var + eps) of each row, (P, 1) float32."""
+def _summands(tile: Any, same: Any) -> Any:
+    """What adds up to the sum of each row: the tile, or few columns where TensorE can take it."""
+    return folded(tile, same) if tile.dtype == nl.bfloat16 else tile
+
+
+def _moments(tile: Any, summands: Any, small: Any) -> tuple[Any, Any]:
+    """-mean and 1 / sqrt(var + small) of each row, (P, 1) float32."""
     height, width = tile.shape
-    inverse, mean = sbuf((height, 1), nl.float32), vector_sum(tile, -1.0 / width)
+    inverse, mean = sbuf((height, 1), nl.float32), vector_sum(summands, -1.0 / width)
     squares = row_sum(tile, nl.square, bias=mean)
-    nisa.activation(dst=inverse, op=nl.rsqrt, data=squares, scale=1.0 / width, bias=column(height, eps))
+    nisa.activation(dst=inverse, op=nl.rsqrt, data=squares, scale=1.0 / width, bias=small[0:height, :])
     return mean, inverse
 
 
@@ -93,7 +109,7 @@ def layer_norm_backward(dy: Any, x: Any, weight: Any, eps: float = 1e-5) -> tupl
     tokens, width = x.shape
     dx, dweight, dbias = shared(x.shape, x.dtype), shared((width,), nl.float32), shared((width,), nl.float32)
     height = min(ROWS, tokens)
-    scale, same, sums = load_row(weight, height, nl.bfloat16), identity(height), (RowSums(width), RowSums(width))
+    scale, same, sums, small = load_row(weight, height, nl.bfloat16), identity(height), (RowSums(width), RowSums(width)), column(height, eps)
     waiting: list[Any] = []
     for rows in spans(tokens, ROWS):
         given, tile, gained = (
@@ -101,7 +117,7 @@ def layer_norm_backward(dy: Any, x: Any, weight: Any, eps: float = 1e-5) -> tupl
             load(x[rows, :]),
             sbuf((size_of(rows), width), nl.bfloat16),
         )
-        moments = _moments(tile, eps)
+        moments = _moments(tile, _summands(tile, same), small)
         nisa.tensor_tensor(dst=gained, data1=given, data2=scale[0 : size_of(rows), :], op=nl.multiply)
         waiting.append((dx[rows, :], given, tile, moments, gained))
         # VectorE works on the next rows before it needs the variance of these from ScalarE
