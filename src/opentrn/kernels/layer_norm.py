@@ -33,24 +33,28 @@ __all__ = ["layer_norm", "layer_norm_backward"]
 def layer_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
     """``(x - mean) / sqrt(var + eps) * weight + bias``: x (T, H), weight and bias (H,) -> (T, H) in the dtype of x.
 
-    Sums are float32: those of x on VectorE, of squares on ScalarE. TensorE adds the bias to half of the columns, from where
-    ScalarE takes them, so that it and VectorE are equally busy. A row is held in SBUF as a whole: H is at most 8192.
+    Sums are float32: those of x on TensorE and VectorE, of squares on ScalarE. TensorE adds the bias to three eighths of the
+    columns, from where ScalarE takes them, so that it and VectorE are equally busy. A row is held in SBUF as a whole: H is at
+    most 8192.
     """
-    out, height = shared(x.shape, x.dtype), min(ROWS, x.shape[0])
-    first = load(x[0:height, :])  # before the weights: their DMA takes as long, and nobody needs them yet
-    scale, shift = load_row(weight, height, nl.bfloat16), load_row(bias, height, nl.bfloat16)
+    out, height, parts = shared(x.shape, x.dtype), min(ROWS, x.shape[0]), spans(x.shape[0], ROWS)
     same, small = identity(height), column(height, eps)
-    loaded: list[Any] = []
+    tiles: list[Any] = []
+    for rows in parts[0:3]:
+        tiles.append(load(x[rows, :]))
+    # behind tiles: their DMA takes as long, and nobody needs them yet
+    scale, shift = load_row(weight, height, nl.bfloat16), load_row(bias, height, nl.bfloat16)
+    folds: list[Any] = []
     summed: list[Any] = []
-    for n, rows in enumerate(spans(x.shape[0], ROWS)):
-        tile = load(x[rows, :]) if n > 0 else first
-        loaded.append((out[rows, :], tile, _summands(tile, same)))
+    for n, rows in enumerate(parts):
+        tile = tiles[n] if n < len(tiles) else load(x[rows, :])
+        folds.append((out[rows, :], tile, _summands(tile, same)))
         # each engine works on other rows than the one that it would have to wait for
-        if len(loaded) > 1:
-            summed.append(_summed(loaded.pop(0), small))
-        if len(summed) > 2:
+        if len(folds) > 1:
+            summed.append(_summed(folds.pop(0), small))
+        if len(summed) > 1:
             _finish(summed.pop(0), scale, shift, same)
-    summed.append(_summed(loaded.pop(0), small))
+    summed.append(_summed(folds.pop(0), small))
     while summed:
         _finish(summed.pop(0), scale, shift, same)
     return out
@@ -68,7 +72,9 @@ def _finish(held: Any, scale: Any, shift: Any, same: Any) -> None:
     (height, width), half = tile.shape, tile.shape[1] * 5 // 8
     normed, result = _normalised(tile, moments), sbuf(tile.shape, place.dtype)
     scale, shift, same = scale[0:height, :], shift[0:height, :], same[0:height, 0:height]
-    nisa.tensor_tensor(dst=normed, data1=normed, data2=scale, op=nl.multiply)
+    for part in (slice(half, width), slice(0, half)):  # first what TensorE and ScalarE wait for
+        if size_of(part):
+            nisa.tensor_tensor(dst=normed[:, part], data1=normed[:, part], data2=scale[:, part], op=nl.multiply)
     for part in spans(width - half, PSUM_COLUMNS * 3 // 8):
         columns = slice(half + part.start, half + part.stop)
         total = mixed([(same, shift), (same, normed)], columns)
