@@ -16,6 +16,7 @@ from opentrn.kernels.tiles import (
     load,
     load_row,
     mixed,
+    psum,
     row_sum,
     sbuf,
     shared,
@@ -114,41 +115,71 @@ def layer_norm_backward(dy: Any, x: Any, weight: Any, eps: float = 1e-5) -> tupl
     """
     tokens, width = x.shape
     dx, dweight, dbias = shared(x.shape, x.dtype), shared((width,), nl.float32), shared((width,), nl.float32)
-    height = min(ROWS, tokens)
-    scale, same, sums, small = load_row(weight, height, nl.bfloat16), identity(height), (RowSums(width), RowSums(width)), column(height, eps)
-    waiting: list[Any] = []
-    for rows in spans(tokens, ROWS):
-        given, tile, gained = (
-            load(dy[rows, :], nl.bfloat16),
-            load(x[rows, :]),
-            sbuf((size_of(rows), width), nl.bfloat16),
-        )
-        moments = _moments(tile, _summands(tile, same), small)
-        nisa.tensor_tensor(dst=gained, data1=given, data2=scale[0 : size_of(rows), :], op=nl.multiply)
-        waiting.append((dx[rows, :], given, tile, moments, gained))
-        # VectorE works on the next rows before it needs the variance of these from ScalarE
-        if len(waiting) > 1:
-            _finish_backward(waiting.pop(0), same, sums)
-    _finish_backward(waiting.pop(0), same, sums)
+    parts, height = spans(tokens, ROWS), min(ROWS, tokens)
+    scale, same, small = load_row(weight, height, nl.bfloat16), identity(height), column(height, eps)
+    sums = RowSums(width), RowSums(width)
+    tiles: list[Any] = []
+    # each engine works on other rows than the one that it would have to wait for
+    for n in range(len(parts) + 3):
+        if n < len(parts):
+            tiles.append(_Gradient(dy[parts[n], :], x[parts[n], :], dx[parts[n], :], same))
+        if 0 <= n - 1 < len(parts):
+            tiles[n - 1].moments(small)
+        if 0 <= n - 3:
+            tiles[n - 3].finish()
+        if 0 <= n - 2 < len(parts):
+            tiles[n - 2].multiply(sums)
+        if n < len(parts):
+            tiles[n].gain(scale, sums)
     sums[0].store(dweight)
     sums[1].store(dbias)
     return dx, dweight, dbias
 
 
-def _finish_backward(held: Any, same: Any, sums: tuple[RowSums, RowSums]) -> None:
-    """(place in HBM, dy, x, moments, g) -> dx, stored there, and one more term of dweight and dbias."""
-    place, given, tile, moments, gained = held
-    (height, width), inverse = tile.shape, moments[1]
-    normed, weighed, product = _normalised(tile, moments), sbuf(tile.shape, nl.bfloat16), sbuf(tile.shape, nl.bfloat16)
-    same, slopes, result = same[0:height, 0:height], sbuf((height, height), nl.bfloat16), sbuf(tile.shape, place.dtype)
-    nisa.tensor_tensor(dst=product, data1=gained, data2=normed, op=nl.multiply)
-    nisa.tensor_scalar(dst=slopes, data=same, op0=nl.multiply, operand0=vector_sum(product, -1.0 / width))
-    nisa.tensor_tensor(dst=weighed, data1=given, data2=normed, op=nl.multiply)
-    mean = row_sum(gained, scale=-1.0 / width)
-    nisa.tensor_scalar(dst=mean, data=mean, op0=nl.multiply, operand0=inverse)
-    for columns in spans(width, PSUM_COLUMNS // 4):
-        total = mixed([(same, gained), (slopes, normed)], columns)
-        nisa.activation(dst=result[:, columns], op=nl.copy, data=total, scale=inverse, bias=mean)
-    store(place, result)
-    sums[0].add(weighed)
-    sums[1].add(given)
+class _Gradient(nl.NKIObject):
+    """The steps of `layer_norm_backward` for a tile of rows."""
+
+    def __init__(self, dy: Any, x: Any, dx: Any, same: Any) -> None:
+        self.height, self.width = x.shape
+        self.same, self.dx = same[0 : self.height, 0 : self.height], dx
+        self.tile, self.given = load(x), load(dy, nl.bfloat16)
+        self.summands = _summands(self.tile, self.same)
+        self.folds = psum((self.height, 2, min(ROWS, self.width)))
+
+    def gain(self, scale: Any, sums: tuple[RowSums, RowSums]) -> None:
+        """g, and a term of dbias."""
+        self.gained = sbuf(self.tile.shape, nl.bfloat16)
+        nisa.tensor_tensor(dst=self.gained, data1=self.given, data2=scale[0 : self.height, :], op=nl.multiply)
+        folded(self.gained, self.same, self.folds[:, 0, :])
+        sums[1].add(self.given)
+
+    def moments(self, small: Any) -> None:
+        """Mean and variance of x."""
+        self.held = _moments(self.tile, self.summands, small)
+
+    def multiply(self, sums: tuple[RowSums, RowSums]) -> None:
+        """n and g * n, and a term of dweight."""
+        self.normed = _normalised(self.tile, self.held)
+        product, weighed = sbuf(self.tile.shape, nl.bfloat16), sbuf(self.tile.shape, nl.bfloat16)
+        nisa.tensor_tensor(dst=product, data1=self.gained, data2=self.normed, op=nl.multiply)
+        folded(product, self.same, self.folds[:, 1, :])
+        nisa.tensor_tensor(dst=weighed, data1=self.given, data2=self.normed, op=nl.multiply)
+        sums[0].add(weighed)
+
+    def finish(self) -> None:
+        """dx, stored."""
+        means, inverse = sbuf((self.height, 2), nl.float32), self.held[1]
+        slopes, mean = sbuf((self.height, self.height), nl.bfloat16), sbuf((self.height, 1), nl.float32)
+        nisa.tensor_reduce(dst=means, op=nl.add, data=self.folds, axis=2)
+        share = -1.0 / self.width
+        nisa.tensor_scalar(
+            dst=slopes, data=self.same, op0=nl.multiply, operand0=means[:, 1:2], op1=nl.multiply, operand1=share
+        )
+        nisa.tensor_scalar(
+            dst=mean, data=means[:, 0:1], op0=nl.multiply, operand0=inverse, op1=nl.multiply, operand1=share
+        )
+        result = sbuf(self.dx.shape, self.dx.dtype)
+        for columns in spans(self.width, PSUM_COLUMNS // 4):
+            total = mixed([(self.same, self.gained), (slopes, self.normed)], columns)
+            nisa.activation(dst=result[:, columns], op=nl.copy, data=total, scale=inverse, bias=mean)
+        store(self.dx, result)

@@ -106,10 +106,11 @@ def vector_sum(tile: Any, scale: float) -> Any:
     return total
 
 
-def folded(tile: Any, same: Any) -> Any:
+def folded(tile: Any, same: Any, total: Any = None) -> Any:
     """A tile of bfloat16 with row sums as they were, in at most 128 columns of PSUM: TensorE adds the blocks, by the identity."""
     height, width = tile.shape
-    total = psum((height, min(ROWS, width)))
+    if total is None:
+        total = psum((height, min(ROWS, width)))
     for n, columns in enumerate(spans(width, ROWS)):
         part = total[:, 0 : size_of(columns)]
         nisa.nc_matmul(dst=part, stationary=same[0:height, 0:height], moving=tile[:, columns], accumulate=n > 0)
