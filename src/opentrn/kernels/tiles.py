@@ -8,8 +8,8 @@ import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
 
 __all__ = [
-    "COLUMNS", "PSUM_COLUMNS", "ROWS", "RowSums", "column", "folded", "hbm", "identity", "load", "load_row", "mixed", "psum", "row_sum",
-    "sbuf", "shared", "size_of", "spans", "store", "vector_sum",
+    "COLUMNS", "PSUM_COLUMNS", "ROWS", "RowSums", "column", "folded", "hbm", "identity", "load", "load_row", "mixed",
+    "psum", "row_sum", "sbuf", "shared", "size_of", "spans", "store", "vector_sum",
 ]  # fmt: skip
 
 ROWS, COLUMNS = 128, 512
