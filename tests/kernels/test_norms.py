@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tests.kernels.compare import clean, distance, normal, real
 
+import opentrn
 from opentrn.kernels import layer_norm, layer_norm_backward, rms_norm, rms_norm_backward
 
 torch = pytest.importorskip("torch")
@@ -39,6 +40,13 @@ def test_a_large_mean_leaves_the_variance_exact() -> None:
     x, ones = normal((4, 600), "float32") + 300, np.ones(600, np.float32)
     wanted = torch.nn.functional.layer_norm(torch.tensor(x), (600,))
     assert distance(layer_norm(x, ones, 0 * ones), wanted) < 1e-2
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_the_longest_rows_fit(dtype: str) -> None:
+    x, weight = opentrn.ShapeDtype((1024, 8192), dtype), opentrn.ShapeDtype((8192,), dtype)
+    assert opentrn.profile(layer_norm, mode="timing")(x, weight, weight).latency_us > 0
+    assert opentrn.profile(layer_norm_backward, mode="timing")(x, x, weight).latency_us > 0
 
 
 def test_no_errors_found() -> None:

@@ -8,8 +8,8 @@ import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
 
 __all__ = [
-    "COLUMNS", "PSUM_COLUMNS", "ROWS", "RowSums", "column", "hbm", "identity", "load", "load_row", "mixed", "psum", "row_sum",
-    "sbuf", "shared", "size_of", "spans", "store", "vector_sum",
+    "COLUMNS", "PSUM_COLUMNS", "ROWS", "RowSums", "column", "folded", "hbm", "identity", "load", "load_row", "mixed",
+    "psum", "row_sum", "sbuf", "shared", "size_of", "spans", "store", "vector_sum",
 ]  # fmt: skip
 
 ROWS, COLUMNS = 128, 512
@@ -103,6 +103,17 @@ def vector_sum(tile: Any, scale: float) -> Any:
     """`scale` times the sum of each row, (P, 1) float32; on VectorE, four elements per cycle in bfloat16."""
     total, aside = sbuf((tile.shape[0], 1), nl.float32), sbuf(tile.shape, nl.bfloat16)
     nisa.tensor_scalar_reduce(dst=aside, data=tile, op0=nl.multiply, operand0=scale, reduce_op=nl.add, reduce_res=total)
+    return total
+
+
+def folded(tile: Any, same: Any, total: Any = None) -> Any:
+    """A tile of bfloat16 with row sums as they were, in at most 128 columns of PSUM: TensorE adds the blocks, by the identity."""
+    height, width = tile.shape
+    if total is None:
+        total = psum((height, min(ROWS, width)))
+    for n, columns in enumerate(spans(width, ROWS)):
+        part = total[:, 0 : size_of(columns)]
+        nisa.nc_matmul(dst=part, stationary=same[0:height, 0:height], moving=tile[:, columns], accumulate=n > 0)
     return total
 
 
