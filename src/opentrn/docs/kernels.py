@@ -24,7 +24,8 @@ arrays of any size within the limits that its documentation states; inputs are b
 
 The latency is predicted (`opentrn.profile(kernel, mode="timing")`), not measured on a chip. The bound is the larger of two:
 all products at TensorE's peak (`compute`: those that the kernel makes, without transposes; in attention at 8192 about 5% of
-them are masked or bound the scores), or every byte of HBM once (`memory`). The busiest engine limits the kernel as it is
+them are masked or bound the scores, and those of `layer_norm_backward` are all sums of rows, which TensorE makes: of its
+memory bound, 116 us, it reaches 60%), or every byte of HBM once (`memory`). The busiest engine limits the kernel as it is
 written. Published is the shortest time of the same product or kernel on a NeuronCore of trn2 with a public source, where
 there is one at this size: the sources are below the table, with what was measured otherwise.
 
