@@ -42,6 +42,7 @@ def test_a_large_mean_leaves_the_variance_exact() -> None:
     assert distance(layer_norm(x, ones, 0 * ones), wanted) < 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_the_longest_rows_fit(dtype: str) -> None:
     x, weight = opentrn.ShapeDtype((1024, 8192), dtype), opentrn.ShapeDtype((8192,), dtype)
