@@ -45,6 +45,7 @@ def test_a_large_mean_leaves_the_variance_exact() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_the_longest_rows_fit(dtype: str) -> None:
+    """To time a kernel its tensors get addresses: one that did not fit would raise CapacityError."""
     x, weight = opentrn.ShapeDtype((1024, 8192), dtype), opentrn.ShapeDtype((8192,), dtype)
     assert opentrn.profile(layer_norm, mode="timing")(x, weight, weight).latency_us > 0
     assert opentrn.profile(layer_norm_backward, mode="timing")(x, x, weight).latency_us > 0

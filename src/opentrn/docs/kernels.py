@@ -24,10 +24,10 @@ arrays of any size within the limits that its documentation states; inputs are b
 
 The latency is predicted (`opentrn.profile(kernel, mode="timing")`), not measured on a chip. The bound is the larger of two:
 all products at TensorE's peak (`compute`: those that the kernel makes, without transposes; in attention at 8192 about 5% of
-them are masked or bound the scores, and those of `layer_norm_backward` are all sums of rows, which TensorE makes: of its
-memory bound, 116 us, it reaches 60%), or every byte of HBM once (`memory`). The busiest engine limits the kernel as it is
-written. Published is the shortest time of the same product or kernel on a NeuronCore of trn2 with a public source, where
-there is one at this size: the sources are below the table, with what was measured otherwise.
+them are masked or bound the scores; the sums that TensorE makes for `layer_norm_backward` do not count), or every byte of
+HBM once (`memory`). The busiest engine limits the kernel as it is written. Published is the shortest time of the same
+product or kernel on a NeuronCore of trn2 with a public source, where there is one at this size: the sources are below the
+table, with what was measured otherwise.
 
 | kernel | shapes | latency | bound | share of the bound | busiest engine | published |
 |---|---|---|---|---|---|---|"""
@@ -50,13 +50,15 @@ class Published:
 class Case:
     """A kernel, and inputs as text: ``4096x128`` in bfloat16, with ``:float32`` or ``:int32`` behind; numbers as they are.
 
-    `published` is the best public measurement of this size, if there is any.
+    `published` is the best public measurement of this size, if there is any. `bounds` are those that count: where TensorE
+    only sums for another engine, its products are no work that the function asks for.
     """
 
     kernel: Any
     inputs: tuple[str | int, ...]
     options: dict[str, Any] = field(default_factory=dict)
     published: Published | None = None
+    bounds: tuple[str, ...] = ("compute", "memory")
 
     def arguments(self) -> list[Any]:
         """What the kernel is called with: shapes without values."""
@@ -99,7 +101,7 @@ CASES = (
     Case(kernels.rms_norm, (SQUARE, "4096")),
     Case(kernels.rms_norm_backward, (SQUARE, SQUARE, "4096")),
     Case(kernels.layer_norm, (SQUARE, "4096", "4096")),
-    Case(kernels.layer_norm_backward, ("4096x2048", "4096x2048", "2048")),
+    Case(kernels.layer_norm_backward, ("4096x2048", "4096x2048", "2048"), bounds=("memory",)),
     Case(kernels.softmax, (SQUARE,)),
     Case(kernels.softmax_backward, (SQUARE, SQUARE)),
     Case(kernels.cross_entropy, ("4096x32000", "4096:int32")),
@@ -133,7 +135,7 @@ def _source(published: Published) -> str:
 
 def _line(case: Case) -> str:
     report = profile(case.kernel, mode="timing", target="trn2")(*case.arguments(), **case.options)
-    name, bound = max(((name, report.bounds[name]) for name in ("compute", "memory")), key=lambda pair: pair[1].us)
+    name, bound = max(((name, report.bounds[name]) for name in case.bounds), key=lambda pair: pair[1].us)
     engine, busy = max(report.engines.items(), key=lambda pair: pair[1].utilisation)
     given = ", ".join([*map(str, case.inputs), *(f"{key}={value}" for key, value in case.options.items())])
     return (

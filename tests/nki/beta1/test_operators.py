@@ -104,7 +104,7 @@ def test_matrix_products_accumulate_where_they_are_added():
 
 @pytest.mark.parametrize("declared", [(64, 6, 7), (64, 42)])
 def test_matrix_product_keeps_the_free_dimensions_of_moving(declared: tuple[int, ...]) -> None:
-    """A convolution's window as `moving` (SDK 2.26, nc_matmul: the free axes of moving are those of the result)."""
+    """A convolution's window as `moving`: the page is silent, finished public kernels for the chip rely on it."""
     weights, image = normal(2, 128, 64), normal(128, 6, 8)
     want = np.einsum("km,khw->mhw", weights[0], image[:, :, :7]) + np.einsum("km,khw->mhw", weights[1], image[:, :, 1:])
 
