@@ -44,6 +44,7 @@ class Options:
     memory_gib: float = 20.0
     timeout_s: int = 1800
     sample: float = 1.0
+    older: bool = False
     resume: bool = False
     more: tuple[str, ...] = ()
 
@@ -60,6 +61,7 @@ class Record:
     memory_gib: float
     timeout_s: int
     sample: float
+    older: bool
     more: tuple[str, ...]
     checkout_commit: str
     commit: str
@@ -97,6 +99,7 @@ def _versions() -> dict[str, str]:
 
 def _environment(options: Options) -> dict[str, str]:
     results = str(options.out / "results.jsonl")
+    plugins = ["choice", "packed", *(["older"] if options.older else []), *(["timed"] if options.timed else [])]
     return {
         **os.environ,
         "NKI_CONFORMANCE_NKI": "opentrn.nki",
@@ -106,7 +109,7 @@ def _environment(options: Options) -> dict[str, str]:
         "OPENTRN_FINISHED": results if options.resume else "",
         "OPENTRN_SAMPLE": str(options.sample),
         "OPENTRN_TIMED_JSON": str(options.out / "timed.jsonl"),
-        "PYTEST_PLUGINS": "tests.conformance.choice" + (",tests.conformance.timed" if options.timed else ""),
+        "PYTEST_PLUGINS": ",".join(f"tests.conformance.{each}" for each in plugins),
         "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)])),
         "PY": sys.executable,
         "SEED": str(options.seed),
@@ -184,6 +187,9 @@ def main() -> None:
     parser.add_argument("--timed", action="store_true", help="time (and check) every kernel that a test launches, too")
     parser.add_argument("--memory", type=float, default=20.0, help="GiB of address space per process")
     parser.add_argument("--sample", type=float, default=1.0, help="share of the tests to run, drawn with the seed")
+    parser.add_argument(
+        "--as-nki-0.4", dest="older", action="store_true", help="with the scales of quantize_mx before 0.5"
+    )
     parser.add_argument("--resume", action="store_true", help="leave out the tests that FOLDER has results of")
     parser.add_argument("--timeout", type=int, default=1800, help="seconds per test")
     parser.add_argument("files", nargs="*", help="test files of the checkout; all without")
@@ -199,6 +205,7 @@ def main() -> None:
         memory_gib=given.memory,
         timeout_s=given.timeout,
         sample=given.sample,
+        older=given.older,
         resume=given.resume,
         more=(*(["-k", given.keyword] if given.keyword else []), *more),
     )

@@ -82,7 +82,7 @@ def _overview(runs: Sequence[tuple[str, Path]]) -> list[str]:
         seconds = [sum(file[key] for file in record["files"].values()) for key in ("wall", "user", "system")]
         cpu = f"{(seconds[1] + seconds[2]) / 60:.0f} min"
         rows.append(
-            (name, record["target"], record["seed"], counts["passed"], blind, counts["failed"], _share(counts), counts["skipped"],
+            (name, record["target"] + (", as NKI 0.4" if record.get("older") else ""), record["seed"], counts["passed"], blind, counts["failed"], _share(counts), counts["skipped"],
              cpu, f"{seconds[0] / 60:.0f} min", record["date"])
         )  # fmt: skip
     head = (

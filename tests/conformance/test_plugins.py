@@ -1,0 +1,48 @@
+"""The plugins that stand between nki-library's harness and a launch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.conformance import older, packed
+
+import opentrn.nki as nki
+import opentrn.nki.isa as nisa
+import opentrn.nki.language as nl
+from opentrn.numerics.dtypes import PACKED_VOID
+
+
+@pytest.mark.parametrize("name", PACKED_VOID)
+def test_a_packed_result_refuses_a_cast_as_the_harness_expects(name: str) -> None:
+    held = np.arange(6, dtype=f"u{PACKED_VOID[name].itemsize}")
+    arrays = packed.as_packed({"packed": held.view(name), "plain": held})
+    assert np.array_equal(arrays["plain"].astype(np.float32), held)
+    with pytest.raises(TypeError, match=name):
+        arrays["packed"].astype(np.float32)
+    assert np.array_equal(arrays["packed"].view(held.dtype).astype(np.int64), held)  # how the harness unpacks
+    assert np.array_equal(arrays["packed"].astype(name).view(held.dtype), held)
+
+
+@nki.jit
+def _quantized(x: Any) -> tuple[Any, Any]:
+    rows, columns = x.shape
+    source = nl.ndarray((rows, columns), dtype=x.dtype, buffer=nl.sbuf)
+    values = nl.ndarray((rows, columns // 4), dtype=nl.float8_e4m3fn_x4, buffer=nl.sbuf)
+    scales = nl.ndarray((rows, columns // 4), dtype=nl.uint8, buffer=nl.sbuf)
+    nisa.dma_copy(dst=source, src=x)
+    nisa.quantize_mx(src=source, dst=values, dst_scale=scales)
+    outs = [nl.ndarray(tile.shape, dtype=tile.dtype, buffer=nl.shared_hbm) for tile in (values, scales)]
+    for out, tile in zip(outs, (values, scales), strict=True):
+        nisa.dma_copy(dst=out, src=tile)
+    return tuple(outs)
+
+
+def test_as_nki_04_scales_are_halved_and_memory_that_nothing_wrote_is_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEURON_PLATFORM_TARGET_OVERRIDE", "trn3")
+    x = np.random.default_rng(1).standard_normal((32, 8)).astype("float16")
+    _, today = _quantized(x)
+    _, before = older.launch(_quantized, (x,), {}, {}).results
+    assert np.array_equal(before[:4], today[:4] - 1)
+    assert (today[4:] == 4).all() and not before[4:].any()
