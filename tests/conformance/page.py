@@ -80,9 +80,10 @@ def _overview(runs: Sequence[tuple[str, Path]]) -> list[str]:
         counts = _counts(results)
         blind = sum(each["outcome"] == "passed" and not each.get("compared") for each in results)
         seconds = [sum(file[key] for file in record["files"].values()) for key in ("wall", "user", "system")]
+        target = record["target"] + (", as NKI 0.4" if record.get("older") else "")
         cpu = f"{(seconds[1] + seconds[2]) / 60:.0f} min"
         rows.append(
-            (name, record["target"] + (", as NKI 0.4" if record.get("older") else ""), record["seed"], counts["passed"], blind, counts["failed"], _share(counts), counts["skipped"],
+            (name, target, record["seed"], counts["passed"], blind, counts["failed"], _share(counts), counts["skipped"],
              cpu, f"{seconds[0] / 60:.0f} min", record["date"])
         )  # fmt: skip
     head = (
