@@ -53,9 +53,9 @@ def enough_scales(scale: Any, data: Any, columns: int) -> None:
 def _codes(scale: Any, rows: np.ndarray) -> np.ndarray:
     """The rows of a scale view that hold scales. The rows between need not be written."""
     if scale.dynamic is None:
-        return np.concatenate(
-            [type(scale)(scale.view[int(r) : int(r) + 1], scale.name, scale.core).raw() for r in rows]
-        )
+        starts = rows[rows % QUADRANT == 0].tolist()
+        quads = [type(scale)(scale.view[start : start + 4], scale.name, scale.core).raw() for start in starts]
+        return np.concatenate(quads)
     places = scale.where()
     if not places.valid[rows].all() or places.unwritten()[rows].any():
         return scale.raw()[rows]  # raises
@@ -78,7 +78,9 @@ def dequantised(data: Any, scale: Any) -> np.ndarray:
         raise KernelError(f"{data.name} and {scale.name} use different indices", expected="the same index for both")
     values = mx.unpack_f32(data.raw(), data.held).reshape(data.partitions, -1, 4)
     factors = np.repeat(_factors(scale, scale_rows(data.partitions)), 8, 0)
-    return (values * factors[:, :, None]).transpose(0, 2, 1).reshape(data.partitions * 4, -1)
+    scaled = np.empty((data.partitions, 4, values.shape[1]), np.float32)
+    np.multiply(values.transpose(0, 2, 1), factors[:, None], out=scaled)
+    return scaled.reshape(data.partitions * 4, -1)
 
 
 def store_scales(scale: Any, codes: np.ndarray, rows: np.ndarray) -> None:
