@@ -8,9 +8,6 @@ from opentrn.program.view import View
 
 __all__ = ["fingerprints"]
 
-_OWN = {"dropout", "rand2", "rand_get_state", "rand_set_state", "rng", "sendrecv", "set_rng_seed"}
-"""Instructions whose results differ between the cores."""
-
 
 def fingerprints(trace: Trace, core: int) -> list[int]:
     """For each row a number, equal on two cores where the same instruction sees the same values.
@@ -20,7 +17,7 @@ def fingerprints(trace: Trace, core: int) -> list[int]:
     """
     shared = trace.shared
     contents = [hash(shared[a.id]) if a.id in shared else hash((a.shape, a.dtype.name)) for a in trace.allocations]
-    own = {n for n, step in enumerate(trace.steps) if step.instruction.name in _OWN}
+    own = {n for n, step in enumerate(trace.steps) if "per_core" in step.instruction.traits}
     forms = list(
         zip(trace.region_allocation.tolist(), trace.region_offset.tolist(), trace.region_geometry.tolist(), strict=True)
     )

@@ -37,7 +37,7 @@ def _inputs(use: Any) -> list[Tile]:
     return [
         tile
         for name, tile in use.tensors()
-        if use.instruction.operands[name.partition("[")[0]].role != "out"
+        if use.instruction.operand(name).role != "out"
         and isinstance(tile, Tile)
         and tile.dynamic is None
         and access.ready(tile.view)
@@ -45,7 +45,7 @@ def _inputs(use: Any) -> list[Tile]:
 
 
 def _all_readable(use: Any) -> bool:
-    reads = [name for name, _ in use.tensors() if use.instruction.operands[name.partition("[")[0]].role != "out"]
+    reads = [name for name, _ in use.tensors() if use.instruction.operand(name).role != "out"]
     return len(_inputs(use)) == len(reads)
 
 
@@ -88,7 +88,7 @@ def _bound(operators: list[str], largest: list[int], use: Any) -> int:
 
 
 def _fp8_overflow(use: Any) -> str | None:
-    written = [t for n, t in use.tensors() if use.instruction.operands[n.partition("[")[0]].role != "in"]
+    written = [t for n, t in use.tensors() if use.instruction.operand(n).role != "in"]
     for tile in written:
         if tile.dynamic is not None or not tile.held.is_float or tile.held.itemsize > 1 or tile.view.block.state == 0:
             continue

@@ -15,7 +15,7 @@ import numpy as np
 from opentrn.errors import Site
 from opentrn.isa.enums import engine
 from opentrn.isa.operators import is_bitvec
-from opentrn.isa.spec import Provenance
+from opentrn.isa.spec import Provenance, Use
 from opentrn.numerics.activations import Activation
 from opentrn.numerics.alu import AluOp
 
@@ -63,11 +63,6 @@ LATITUDES: dict[str, Latitude] = {}
 
 FP8 = frozenset({"float8_e4m3", "float8_e4m3fn", "float8_e5m2"})
 WHOLE = frozenset({"int32", "uint32"})
-INTEGER_STEPS = frozenset({"tensor_tensor", "tensor_scalar", "tensor_reduce"})
-SUMS = frozenset({
-    "nc_matmul", "nc_matmul_mx", "tensor_reduce", "tensor_partition_reduce", "activation", "activation_reduce", "activate2",
-    "tensor_scalar_reduce", "select_reduce", "range_select", "exponential", "bn_stats", "bn_aggr", "dma_compute",
-})  # fmt: skip
 
 
 def _declare(name: str, severity: str, provenance: Provenance, matters: Callable[[Any], bool], **texts: Any) -> None:
@@ -76,12 +71,8 @@ def _declare(name: str, severity: str, provenance: Provenance, matters: Callable
 
 def _tensors(step: Any, *roles: str) -> list[Any]:
     """The operands of a step that have one of the roles (prototypes: facts without values)."""
-    found = []
-    for name, role in zip(step.names, step.roles, strict=True):
-        head, _, position = name.rstrip("]").partition("[")
-        if role in roles:
-            found.append(step.values[head][int(position)] if position else step.values[head])
-    return found
+    tensors = Use(step.instruction, step.values, step.chip).tensors()
+    return [tensor for (_, tensor), role in zip(tensors, step.roles, strict=True) if role in roles]
 
 
 def _written(step: Any) -> list[Any]:
@@ -121,7 +112,7 @@ _declare(
 def _through_float32(step: Any) -> bool:
     """32-bit integers into 32-bit integers by arithmetic that runs in float32."""
     operators = _operators(step)
-    if step.instruction.name not in INTEGER_STEPS or step.values.get("negate") or any(map(is_bitvec, operators)):
+    if "float32_integers" not in step.instruction.traits or step.values.get("negate") or any(map(is_bitvec, operators)):
         return False
     if step.engine is engine.gpsimd and step.instruction.name == "tensor_tensor":
         return False
@@ -190,7 +181,7 @@ _declare(
     "sum_order",
     "warning",
     "inferred",
-    lambda step: step.instruction.name in SUMS,
+    lambda step: "sums" in step.instruction.traits,
     ours="Sums are taken in a fixed order (16 lanes that are halved; products along the contraction).",
     other="The same sums from the last element to the first.",
     otherwise="summed from the last element to the first",

@@ -78,7 +78,7 @@ def bits_of(tile: Tile) -> int:
 
 def _memory(use: Use) -> Iterable[tuple[str, str, Any]]:
     for name, tile in use.tensors():
-        allowed = use.instruction.operands[name.split("[")[0]].memory
+        allowed = use.instruction.operand(name).memory
         if tile.buffer not in allowed:
             yield f"{name}.memory", tile.buffer.value, " or ".join(sorted({_public(m) for m in allowed}))
 
@@ -89,7 +89,7 @@ def _public(region: MemoryRegion) -> str:
 
 def _dtypes(use: Use) -> Iterable[tuple[str, str, Any]]:
     for name, tile in use.tensors():
-        allowed = use.instruction.operands[name.split("[")[0]].dtypes
+        allowed = use.instruction.operand(name).dtypes
         if allowed is not None and tile.dtype not in allowed:
             yield f"{name}.dtype", tile.dtype, ", ".join(sorted(allowed))
 
@@ -108,7 +108,7 @@ def _extent(use: Use) -> Iterable[tuple[str, str, Any]]:
             continue
         if tile.partitions > pmax:
             yield f"{name}.partitions", f"{tile.partitions} partitions", f"at most {pmax}"
-        own = use.instruction.operands[name.split("[")[0]].start
+        own = use.instruction.operand(name).start
         step = own or (128 if tile.partitions > 64 else 64 if tile.partitions > 32 else 32)
         if compute and tile.start_partition % step:
             starts = ", ".join(str(p) for p in range(0, 128, step))
@@ -119,7 +119,7 @@ def _indirection(use: Use) -> Iterable[tuple[str, str, Any]]:
     for name, tile in use.tensors():
         if tile.dynamic is None:
             continue
-        operand = use.instruction.operands[name.split("[")[0]]
+        operand = use.instruction.operand(name)
         if tile.dynamic.kind == "outside":
             low, high = tile.dynamic.index
             tensor = tile.storage.allocation

@@ -31,6 +31,7 @@ __all__ = [
     "Provenance",
     "Rule",
     "Tile",
+    "Trait",
     "Transfer",
     "Use",
     "instruction",
@@ -40,6 +41,10 @@ __all__ = [
 ]  # fmt: skip
 
 Provenance = Literal["documented", "measured", "inferred"]
+
+Trait = Literal["sums", "float32_integers", "per_core"]
+"""What an instruction is like beyond its operands, for those who compare results: it adds elements up in an order that is
+not public; it computes on 32-bit integers in float32; its result differs between cores that see the same inputs."""
 
 SBUF = frozenset({MemoryRegion.sbuf})
 PSUM = frozenset({MemoryRegion.psum})
@@ -268,8 +273,13 @@ class Instruction:
     lower: Callable[[Use], Native | None] | None = None
     choose: Callable[[Use], engine] | None = None
     example: Callable[[SimpleNamespace], Any] | None = None
+    traits: tuple[Trait, ...] = ()
     differs: tuple[str, ...] = ()
     """Choices of ours that no public source settles; they make the page "what may differ on hardware"."""
+
+    def operand(self, name: str) -> Operand:
+        """The declaration of an operand as `Use.tensors` names it (``srcs[0]`` is one of ``srcs``)."""
+        return self.operands[name.partition("[")[0]]
 
     def rule(self, label: str, provenance: Provenance, text: str) -> Callable[[Callable[[Use], None]], None]:
         """Add a rule: the decorated function raises `Broken` when it does not hold."""
@@ -317,12 +327,13 @@ def instruction(
     engines: tuple[engine, ...],
     page: str,
     since: int = 2,
+    traits: tuple[Trait, ...] = (),
     registry: dict[str, Instruction] | None = None,
 ) -> Callable[[Callable[..., None]], Instruction]:
     """Declare an instruction. The decorated function gives the public signature and, as docstring, what it does.
 
-    `page` is the public page it is taken from; `since` the first NeuronCore generation that has it; `registry` where it is
-    kept (`REGISTRY` without).
+    `page` is the public page it is taken from; `since` the first NeuronCore generation that has it; `traits` are what
+    it is like (`Trait`); `registry` where it is kept (`REGISTRY` without).
     """
     kept = REGISTRY if registry is None else registry
 
@@ -337,6 +348,7 @@ def instruction(
             attributes=dict(attributes or {}),
             engines=engines,
             since=since,
+            traits=traits,
         )
         declared = set(made.signature.parameters) - {"name", "engine"}
         if declared != set(made.operands) | set(made.attributes):

@@ -118,7 +118,7 @@ def prepare(
             raise broken(rule.label, why, rule.text, rule.provenance) from None
     named = use.tensors()
     names = tuple(n for n, _ in named)
-    roles = tuple(_role(instruction.operands[n.split("[")[0]], values) for n in names)
+    roles = tuple(_role(instruction.operand(n), values) for n in names)
     native = plan(instruction, use, names) if plan is not None else None
     indexed = any(tensor.dynamic is not None for _, tensor in named)
     pick = _picker([values[n] for n in instruction.operands])

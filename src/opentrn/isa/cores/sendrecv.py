@@ -25,6 +25,7 @@ from opentrn.isa.transfers import dma_cost, pieces
     },
     engines=(enums.engine.dma, enums.engine.gpsimd),
     page="nki.isa.sendrecv (SDK 2.32)",
+    traits=("per_core",),
     since=3,
 )
 def sendrecv(src, dst, send_to_rank, recv_from_rank, pipe_id, dma_engine=enums.dma_engine.dma, name=None):

@@ -33,6 +33,7 @@ scales_attribute = Attribute(_scales, "list of numbers (all 1.0), or None")
     },
     engines=(enums.engine.dma,),
     page="nki.isa.dma_compute (SDK 2.32)",
+    traits=("sums",),
 )
 def dma_compute(dst, srcs, reduce_op, scales=None, unique_indices=True, oob_mode=enums.oob_mode.error, name=None):
     """Write the sum of up to 16 tensors to ``dst``: cast to float32, added in order, rounded once.

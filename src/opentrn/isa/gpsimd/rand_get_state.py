@@ -15,6 +15,7 @@ from opentrn.isa.spec import Broken, Cost, Use, instruction, into
     operands={"dst": into(dtypes=frozenset({"uint32"}))},
     engines=(enums.engine.gpsimd, enums.engine.vector),
     page="nki.isa.rand_get_state (SDK 2.32)",
+    traits=("per_core",),
     since=3,
 )
 def rand_get_state(dst, engine=enums.engine.gpsimd, name=None):

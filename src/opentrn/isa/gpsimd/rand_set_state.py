@@ -14,6 +14,7 @@ from opentrn.isa.spec import SBUF, Broken, Cost, Use, instruction, of
     operands={"src_seeds": of(SBUF, dtypes=frozenset({"uint32"}))},
     engines=(enums.engine.gpsimd, enums.engine.vector),
     page="nki.isa.rand_set_state (SDK 2.32)",
+    traits=("per_core",),
     since=3,
 )
 def rand_set_state(src_seeds, engine=enums.engine.gpsimd, name=None):

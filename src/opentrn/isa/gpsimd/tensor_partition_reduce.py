@@ -23,6 +23,7 @@ OPS = ("add", "average", "maximum", "bitwise_or", "bitwise_and")
     attributes={"op": a.alu},
     engines=(enums.engine.gpsimd,),
     page="nki.isa.tensor_partition_reduce (SDK 2.32)",
+    traits=("sums",),
 )
 def tensor_partition_reduce(dst, op, data, name=None):
     """Reduce ``data`` over its partitions into ``dst``, one partition with as many elements.

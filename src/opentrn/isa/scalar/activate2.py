@@ -41,6 +41,7 @@ REDUCTIONS = ("add", "maximum", "minimum", "abs_max", "abs_min")
     },
     engines=(enums.engine.scalar,),
     page="nki.isa.activate2 (SDK 2.32)",
+    traits=("sums",),
     since=4,
 )
 def activate2(

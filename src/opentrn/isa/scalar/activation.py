@@ -27,6 +27,7 @@ NOT_TF32 = frozenset(DTYPES) - {"tfloat32"}
     attributes={"op": a.activation, "reduce_op": a.optional(a.alu), "reduce_cmd": a.choice(enums.reduce_cmd)},
     engines=(enums.engine.scalar,),
     page="nki.isa.activation (SDK 2.32)",
+    traits=("sums",),
 )
 def activation(
     dst,

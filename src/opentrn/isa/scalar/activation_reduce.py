@@ -28,6 +28,7 @@ NOT_TF32 = frozenset(DTYPES) - {"tfloat32"}
     attributes={"op": a.activation, "reduce_op": a.alu},
     engines=(enums.engine.scalar,),
     page="nki.isa.activation_reduce (SDK 2.32)",
+    traits=("sums",),
 )
 def activation_reduce(dst, op, data, reduce_op, reduce_res, bias=None, scale=1.0, name=None):
     """Compute ``dst = op(data * scale + bias)`` and the sum of the results along the free dimensions.

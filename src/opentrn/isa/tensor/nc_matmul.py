@@ -42,6 +42,7 @@ DOUBLE = enums.matmul_perf_mode.double_row
     },
     engines=(enums.engine.tensor,),
     page="nki.isa.nc_matmul (SDK 2.32)",
+    traits=("sums",),
 )
 def nc_matmul(
     dst,

@@ -25,6 +25,7 @@ from opentrn.isa.spec import PSUM, SBUF, Broken, Cost, Use, instruction, into, o
     attributes={"tile_position": tile_pair, "tile_size": tile_pair, "accumulate": a.optional(a.boolean)},
     engines=(enums.engine.tensor,),
     page="nki.isa.nc_matmul_mx (SDK 2.32)",
+    traits=("sums",),
     since=4,
 )
 def nc_matmul_mx(

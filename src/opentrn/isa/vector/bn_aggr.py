@@ -19,6 +19,7 @@ from opentrn.numerics.alu import ALU
     operands={"dst": into(), "data": of()},
     engines=(enums.engine.vector,),
     page="nki.isa.bn_aggr (SDK 2.32)",
+    traits=("sums",),
 )
 def bn_aggr(dst, data, name=None):
     """Combine (count, mean, variance * count) triples of `bn_stats` into the mean and variance of all elements.

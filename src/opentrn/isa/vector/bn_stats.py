@@ -19,6 +19,7 @@ from opentrn.numerics.alu import ALU
     operands={"dst": into(), "data": of()},
     engines=(enums.engine.vector,),
     page="nki.isa.bn_stats (SDK 2.32)",
+    traits=("sums",),
 )
 def bn_stats(dst, data, name=None):
     """Write six numbers per partition: count, mean and variance * count of the even elements, then of the odd ones.

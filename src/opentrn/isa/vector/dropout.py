@@ -17,6 +17,7 @@ from opentrn.isa.spec import Broken, Cost, Use, instruction, into, of, scalar_or
     operands={"dst": into(), "data": of(), "prob": scalar_or()},
     engines=(enums.engine.vector,),
     page="nki.isa.dropout (SDK 2.32)",
+    traits=("per_core",),
 )
 def dropout(dst, data, prob, name=None):
     """Copy ``data`` to ``dst``, replacing each element by 0 with probability ``prob``, a number or a (P, 1) tile.

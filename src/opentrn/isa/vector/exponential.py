@@ -32,6 +32,7 @@ COMMANDS = (enums.reduce_cmd.idle, enums.reduce_cmd.reset_reduce, enums.reduce_c
     attributes={"reduce_cmd": a.choice(enums.reduce_cmd, *COMMANDS)},
     engines=(enums.engine.vector,),
     page="nki.isa.exponential (SDK 2.32)",
+    traits=("sums",),
     since=4,
 )
 def exponential(dst, src, max_value=0.0, reduce_res=None, reduce_cmd=enums.reduce_cmd.idle, reduce_init=0.0, name=None):

@@ -28,6 +28,7 @@ DTYPES = frozenset({
     },
     engines=(enums.engine.vector,),
     page="nki.isa.rand2 (SDK 2.32)",
+    traits=("per_core",),
     since=4,
 )
 def rand2(dst, min, max, name=None):

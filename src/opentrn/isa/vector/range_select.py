@@ -40,6 +40,7 @@ COMPARISONS = ("equal", "less", "less_equal", "greater", "greater_equal")
     },
     engines=(enums.engine.vector,),
     page="nki.isa.range_select (SDK 2.32)",
+    traits=("sums",),
     since=3,
 )
 def range_select(

@@ -17,6 +17,7 @@ INTEGERS = frozenset({"int8", "int16", "int32", "uint8", "uint16", "uint32"})
     operands={"dst": into(dtypes=INTEGERS)},
     engines=(enums.engine.vector, enums.engine.gpsimd),
     page="nki.isa.rng (SDK 2.32)",
+    traits=("per_core",),
 )
 def rng(dst, engine=enums.engine.vector, name=None):
     """Write random bits into ``dst``, an 8-, 16- or 32-bit integer tile in SBUF or PSUM.

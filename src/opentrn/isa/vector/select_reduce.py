@@ -39,6 +39,7 @@ FLOATS = frozenset(n for n, d in DTYPES.items() if d.is_float)
     },
     engines=(enums.engine.vector,),
     page="nki.isa.select_reduce (SDK 2.32)",
+    traits=("sums",),
 )
 def select_reduce(
     dst,

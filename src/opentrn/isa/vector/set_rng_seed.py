@@ -16,6 +16,7 @@ from opentrn.isa.spec import Broken, Cost, Use, instruction, of
     operands={"src_seeds": of(dtypes=frozenset({"int32", "uint32", "float32"}))},
     engines=(enums.engine.vector,),
     page="nki.isa.set_rng_seed (SDK 2.32)",
+    traits=("per_core",),
 )
 def set_rng_seed(src_seeds, name=None):
     """Seed the Vector Engine's random generator with the 32 bits of ``src_seeds``, a (1, 1) tile.

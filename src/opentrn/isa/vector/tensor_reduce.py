@@ -31,6 +31,7 @@ axes = Attribute(_axes, "int or list of ints")
     attributes={"op": a.alu, "axis": axes, "negate": a.boolean, "keepdims": a.boolean},
     engines=(enums.engine.vector,),
     page="nki.isa.tensor_reduce (SDK 2.32)",
+    traits=("sums", "float32_integers"),
 )
 def tensor_reduce(dst, op, data, axis, negate=False, keepdims=False, name=None):
     """Reduce ``data`` by ``op`` over ``axis``, its last free dimension or dimensions, on the Vector Engine.

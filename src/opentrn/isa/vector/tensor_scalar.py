@@ -49,6 +49,7 @@ SCALAR_PAIRS = frozenset({("multiply", "add"), ("multiply", None), ("add", None)
     attributes={"op0": a.alu, "reverse0": a.boolean, "op1": a.optional(a.alu), "reverse1": a.boolean},
     engines=(enums.engine.vector, enums.engine.scalar, enums.engine.gpsimd),
     page="nki.isa.tensor_scalar (SDK 2.32)",
+    traits=("float32_integers",),
 )
 def tensor_scalar(
     dst,

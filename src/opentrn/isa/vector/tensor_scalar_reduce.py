@@ -37,6 +37,7 @@ COMMANDS = (enums.reduce_cmd.reset_reduce, enums.reduce_cmd.reduce, enums.reduce
     },
     engines=(enums.engine.vector,),
     page="nki.isa.tensor_scalar_reduce (SDK 2.32)",
+    traits=("sums",),
 )
 def tensor_scalar_reduce(
     dst,

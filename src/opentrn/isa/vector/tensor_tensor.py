@@ -28,6 +28,7 @@ from opentrn.numerics.latitude import taken
     attributes={"op": a.alu},
     engines=(enums.engine.vector, enums.engine.gpsimd),
     page="nki.isa.tensor_tensor (SDK 2.32)",
+    traits=("float32_integers",),
 )
 def tensor_tensor(dst, data1, data2, op, engine=enums.engine.unknown, name=None):
     """Compute ``dst = data1 <op> data2`` element by element on the Vector or GpSimd Engine.
