@@ -22,7 +22,6 @@ from opentrn.checks.kernels import KernelCode, calls, first_line, nodes
 from opentrn.errors import LaunchError
 
 __all__ = [
-    "TODAY",
     "VERSIONS",
     "Note",
     "Use",
@@ -41,7 +40,7 @@ __all__ = [
 VERSIONS = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6")
 """Of NKI: Neuron 2.26 and before, 2.27 and 2.28, then one per release from 2.29 to 2.32 (nki/migration/index.rst)."""
 
-TODAY = frozenset(VERSIONS[-1:])
+_TODAY = frozenset(VERSIONS[-1:])
 MODULES = ("nki.language", "nki.isa", "nki.collectives")
 """The modules of which all names are known."""
 
@@ -123,7 +122,7 @@ def versions_of(name: str, keyword: str = "") -> frozenset[str] | None:
     """The versions that have a name or keyword; None where no version is known to."""
     found = _table().get((name, keyword))
     others = _table().get((name, "**"), frozenset()) if keyword and note_of(name, keyword) is None else frozenset()
-    if found is None and others >= TODAY:
+    if found is None and others >= _TODAY:
         return others
     if found is None and (note := note_of(name, keyword)) is not None:
         return frozenset(VERSIONS[: VERSIONS.index(note.since)])
@@ -140,12 +139,12 @@ def near(use: Use) -> list[str]:
     """Names (or keywords) of today that are spelt alike."""
     module, _, last = use.name.rpartition(".")
     if use.keyword:
-        known = [k for (n, k), has in _table().items() if n == use.name and k not in ("", "**") and has >= TODAY]
+        known = [k for (n, k), has in _table().items() if n == use.name and k not in ("", "**") and has >= _TODAY]
         return get_close_matches(use.keyword, known, n=2)
     known = [
         n.rpartition(".")[2]
         for (n, k), has in _table().items()
-        if not k and has >= TODAY and n.rpartition(".")[0] == module
+        if not k and has >= _TODAY and n.rpartition(".")[0] == module
     ]
     return get_close_matches(last, known, n=2)
 
@@ -235,7 +234,7 @@ def _statements(source: Source) -> tuple[tuple[int, frozenset[str]], ...]:
 def parse(text: str) -> frozenset[str]:
     """``>= 0.3, < 0.5`` as versions; "" is today's. Raises LaunchError for anything else, and for an empty range."""
     if not text.strip():
-        return TODAY
+        return _TODAY
     kept = set(VERSIONS)
     for part in text.split(","):
         match = _BOUND.match(part.strip())

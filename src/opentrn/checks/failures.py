@@ -25,7 +25,7 @@ from opentrn.errors import (
 )
 from opentrn.program.site import is_own, site_of
 
-__all__ = ["label_of", "met", "raised_at"]
+__all__ = ["met"]
 
 LABELS: dict[tuple[type[BaseException], str | None], tuple[str, str]] = {
     (MemoryFault, "uninitialised"): ("memory", "uninitialised"),
@@ -49,7 +49,7 @@ LABELS: dict[tuple[type[BaseException], str | None], tuple[str, str]] = {
 """(class, kind) -> (check, rule). Of an error's classes the first that is listed counts; rules of instructions name theirs."""
 
 
-def label_of(error: BaseException) -> tuple[str, str]:
+def _label_of(error: BaseException) -> tuple[str, str]:
     """(check, rule) of an error."""
     if isinstance(error, RuleError):
         return "rules", f"{error.instruction}.{error.rule}"
@@ -64,11 +64,13 @@ def label_of(error: BaseException) -> tuple[str, str]:
 def met(evidence: Evidence, check: Check) -> Iterator[Finding]:
     """What the run met that is `check`'s to report."""
     for error in (*evidence.faults, *evidence.failures):
-        name, label = label_of(error)
+        name, label = _label_of(error)
         if name == check.name and isinstance(error, OpentrnError):
-            yield check.finding(label, text_of(error), error.site or raised_at(error) or evidence.site, hint=error.hint)
+            yield check.finding(
+                label, text_of(error), error.site or _raised_at(error) or evidence.site, hint=error.hint
+            )
         elif name == check.name:
-            yield check.finding(label, _raised(error), raised_at(error) or evidence.site, hint=_CURES.get(type(error)))
+            yield check.finding(label, _raised(error), _raised_at(error) or evidence.site, hint=_CURES.get(type(error)))
 
 
 _CURES = {
@@ -83,7 +85,7 @@ def _raised(error: BaseException) -> str:
     return " ".join(traceback.format_exception_only(error)[-1].split())
 
 
-def raised_at(error: BaseException) -> Site | None:
+def _raised_at(error: BaseException) -> Site | None:
     """The innermost line of the user's that an exception passed on its way; None where there is none."""
     frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     users = [(f.f_code, line) for f, line in frames if not is_own(f.f_code.co_filename)]

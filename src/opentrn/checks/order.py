@@ -24,7 +24,7 @@ from opentrn.timing.lower import COST_FIELDS, Classes, classes_of, columns_of
 from opentrn.timing.order import SLOTS, clocks_of
 from opentrn.timing.timeline import ENGINES
 
-__all__ = ["CoreOrder", "Meeting", "Order", "meeting_of", "order_of"]
+__all__ = ["CoreOrder", "Meeting", "Order", "order_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +167,7 @@ def _with_barriers(trace: Trace) -> np.ndarray:
     return access
 
 
-def meeting_of(step: Any, core: int) -> str | None:
+def _meeting_of(step: Any, core: int) -> str | None:
     """What a step of `core` meets the other core at."""
     name, values = step.instruction.name, step.values
     if name == "core_barrier":
@@ -181,7 +181,7 @@ def _meetings(traces: Sequence[Trace]) -> list[Meeting]:
     rows: list[list[int]] = []
     names: list[list[str]] = []
     for core, trace in enumerate(traces):
-        meets = [meeting_of(step, core) for step in trace.steps]
+        meets = [_meeting_of(step, core) for step in trace.steps]
         kinds = [n for n, what in enumerate(meets) if what is not None]
         rows.append(np.flatnonzero(np.isin(trace.step, kinds)).tolist())
         names.append([str(meets[trace.step[row]]) for row in rows[-1]])

@@ -314,7 +314,7 @@ class Core:
         self.flush()
         if self._late is not None:
             self.lockstep.turn(self.seat)
-            self._end(self._late.take(len(self._late.held)))
+        self._settle()
 
     def _settle(self) -> None:
         """Execute everything recorded so far, DMAs that end late included: somebody looks."""

@@ -17,7 +17,7 @@ from opentrn.program.trace import READS, WRITES
 from opentrn.timing.lower import COST_FIELDS, Classes
 from opentrn.timing.timeline import CAUSES, ENGINES
 
-__all__ = ["Region", "clocks_of", "region_of", "run", "runs_of"]
+__all__ = ["Region", "clocks_of", "region_of", "run"]
 
 NEVER = math.inf
 CAUSE = {name: number for number, name in enumerate(CAUSES)}
@@ -50,7 +50,7 @@ class Region:
         return bool(((at >= 0) & (other.ends <= self.ends[np.maximum(at, 0)])).all())
 
 
-def runs_of(base: int, dimensions: list[tuple[int, int]], itemsize: int) -> tuple[np.ndarray, np.ndarray]:
+def _runs_of(base: int, dimensions: list[tuple[int, int]], itemsize: int) -> tuple[np.ndarray, np.ndarray]:
     """Ascending, disjoint byte runs of a strided pattern."""
     starts, run = np.array([base], np.int64), itemsize
     for stride, count in sorted(d for d in dimensions if d[0] and d[1] > 1):
@@ -79,11 +79,11 @@ def region_of(core: dict[str, Any], number: int) -> Region:
         starts, ends = np.array([byte]), np.array([byte + (width if on_chip else total)])
         row0, row1 = row, row + rows
     elif on_chip:
-        starts, ends = runs_of(byte + start % width, dimensions[1:], item)
+        starts, ends = _runs_of(byte + start % width, dimensions[1:], item)
         row0 = row + start // width
         row1 = row0 + (dimensions[0][1] if dimensions[0][0] else 1)
     else:
-        starts, ends = runs_of(start, dimensions, item)
+        starts, ends = _runs_of(start, dimensions, item)
         row0, row1 = 0, 1
     banks = 0
     if space == core["psum_space"]:
