@@ -99,7 +99,13 @@ def _versions() -> dict[str, str]:
 
 def _environment(options: Options) -> dict[str, str]:
     results = str(options.out / "results.jsonl")
-    plugins = ["choice", "packed", *(["older"] if options.older else []), *(["timed"] if options.timed else [])]
+    plugins = [
+        "choice",
+        "packed",
+        "mended",
+        *(["older"] if options.older else []),
+        *(["timed"] if options.timed else []),
+    ]
     return {
         **os.environ,
         "NKI_CONFORMANCE_NKI": "opentrn.nki",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.conformance import older, packed
+from tests.conformance import mended, older, packed
 
 import opentrn.nki as nki
 import opentrn.nki.isa as nisa
@@ -46,3 +48,15 @@ def test_as_nki_04_scales_are_halved_and_memory_that_nothing_wrote_is_zero(monke
     _, before = older.launch(_quantized, (x,), {}, {}).results
     assert np.array_equal(before[:4], today[:4] - 1)
     assert (today[4:] == 4).all() and not before[4:].any()
+
+
+def test_a_called_module_becomes_its_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    helper, kernel, other = (ModuleType(name) for name in (mended.NAME, "qkv_cte", "other"))
+    setattr(helper, mended.NAME, len)
+    for module in (kernel, other):
+        setattr(module, mended.NAME, helper)
+    monkeypatch.setitem(sys.modules, "nkilib.core.qkv.qkv_cte", kernel)
+    monkeypatch.setitem(sys.modules, "nkilib.core.other", other)
+    assert mended.mend() == ["nkilib.core.qkv.qkv_cte"]
+    assert getattr(kernel, mended.NAME) is len and getattr(other, mended.NAME) is helper
+    assert mended.mend() == []
