@@ -51,12 +51,21 @@ def test_as_nki_04_scales_are_halved_and_memory_that_nothing_wrote_is_zero(monke
 
 
 def test_a_called_module_becomes_its_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    helper, kernel, other = (ModuleType(name) for name in (mended.NAME, "qkv_cte", "other"))
-    setattr(helper, mended.NAME, len)
+    helper, kernel, other = (ModuleType(name) for name in (mended.FUNCTION, "qkv_cte", "other"))
+    setattr(helper, mended.FUNCTION, len)
     for module in (kernel, other):
-        setattr(module, mended.NAME, helper)
+        setattr(module, mended.FUNCTION, helper)
     monkeypatch.setitem(sys.modules, "nkilib.core.qkv.qkv_cte", kernel)
     monkeypatch.setitem(sys.modules, "nkilib.core.other", other)
     assert mended.mend() == ["nkilib.core.qkv.qkv_cte"]
-    assert getattr(kernel, mended.NAME) is len and getattr(other, mended.NAME) is helper
+    assert getattr(kernel, mended.FUNCTION) is len and getattr(other, mended.FUNCTION) is helper
     assert mended.mend() == []
+
+
+def test_the_largest_of_a_group_of_mx_inputs_fixes_its_scale() -> None:
+    np.random.seed(0)
+    values = mended.largest_first((64, 40), 448.0, 8)
+    groups = np.abs(values).reshape(8, 8, 10, 4).transpose(0, 2, 1, 3)
+    assert (groups.max((2, 3)) >= 256).all() and (groups < 448).all()
+    assert ((groups >= 256) & (groups < 384)).any((2, 3)).all()
+    assert 0.4 < (values < 0).mean() < 0.6

@@ -42,6 +42,18 @@ def test_hbm_is_filled_whatever_its_size(shape: tuple[int, ...]) -> None:
     assert (filled == 2.5).all()
 
 
+def test_the_tensor_under_a_view_is_the_one_that_was_allocated() -> None:
+    def body() -> tuple[Any, np.ndarray]:
+        whole = tile(X)
+        base = whole[2:5, 3:9].view(nl.uint16).base_tensor
+        whole[0, 0] = 5
+        return (base.shape, base.dtype, base.buffer, whole.base_tensor.shape), base.numpy()
+
+    facts, values = inside(body)
+    assert facts == (X.shape, "float32", nl.sbuf, X.shape)
+    assert values[0, 0] == 5 and np.array_equal(values[1:], X[1:])
+
+
 @pytest.mark.parametrize("window", [np.s_[:, 1:5], np.s_[::2], np.s_[5:150, 3], np.s_[:, ::3], np.s_[7]])
 def test_a_part_of_an_hbm_tensor_is_written(window: Any) -> None:
     def body() -> np.ndarray:

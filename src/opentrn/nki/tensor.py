@@ -33,6 +33,15 @@ class NkiTensor(View):
         whole = View.whole(storage)
         View.__init__(self, storage, whole.shape, whole.strides, 0, whole.dtype)
 
+    @property
+    def base_tensor(self) -> NkiTensor:
+        """The whole tensor that this is a view of, as it was allocated.
+
+        No page has it, but production kernels read it of the weights that they are given (nki-library 2.29,
+        core/moe/moe_tkg/gate_up_projection_mx.py).
+        """
+        return NkiTensor.whole(self.storage)
+
     # ------------------------------------------------------------- values, for people
     def numpy(self) -> np.ndarray:
         """The current values as a numpy array of the tensor's shape (a copy); computes what they depend on."""
