@@ -11,7 +11,7 @@ from opentrn.errors import DTypeError, UnsupportedError
 from opentrn.numerics import mx
 from opentrn.numerics.casts import to_f32
 from opentrn.numerics.dtypes import DTYPES
-from opentrn.numerics.latitude import taking
+from opentrn.numerics.latitude import ordinary, taken, taking
 
 PACKED = ("float8_e5m2_x4", "float8_e4m3fn_x4", "float4_e2m1fn_x4")
 WRITTEN = {"float8_e5m2_x4": (15, ml_dtypes.float8_e5m2), "float8_e4m3fn_x4": (8, ml_dtypes.float8_e4m3fn)}
@@ -129,3 +129,11 @@ def test_zeros_have_the_smallest_scale_and_nan_poisons_its_group_only(name):
 def test_quantize_does_not_write_float4():
     with pytest.raises(UnsupportedError, match="float4_e2m1fn_x4"):
         mx.quantize(np.zeros((1, 32), np.float32), DTYPES["float4_e2m1fn_x4"])
+
+
+def test_choices_are_taken_together_and_end_with_their_block():
+    with taking("sentinel", np.random.default_rng(0)):
+        with taking("mx_scale", np.random.default_rng(0)):
+            assert taken("sentinel") and taken("mx_scale") and not ordinary()
+        assert taken("sentinel") and not taken("mx_scale")
+    assert ordinary() and not taken("sentinel")

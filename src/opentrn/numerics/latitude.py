@@ -1,4 +1,4 @@
-"""Which choice of ours is being taken the other way right now: none, except while an instruction runs for a comparison.
+"""Which choices of ours are being taken the other way right now: none, except while an instruction runs for a comparison.
 
 Where public sources leave a value open, opentrn makes one choice (`isa.latitudes` declares them all). To see what depends
 on it, an instruction is run once more inside `taking`, and the places where the choice is made ask `taken`. Only the numpy
@@ -16,10 +16,11 @@ __all__ = ["ordinary", "random_bits", "taken", "taking"]
 
 
 class _State:
-    """The name of the choice, and the generator of those that need chance."""
+    """The names of the choices, and the generator of those that need chance."""
 
     def __init__(self) -> None:
-        self.name, self.random = "", np.random.default_rng(0)
+        self.names: frozenset[str] = frozenset()
+        self.random = np.random.default_rng(0)
 
 
 _NOW = _State()
@@ -27,12 +28,12 @@ _NOW = _State()
 
 def taken(name: str) -> bool:
     """True while the choice `name` is taken the other way."""
-    return _NOW.name == name
+    return name in _NOW.names
 
 
 def ordinary() -> bool:
     """True while everything is as opentrn has it."""
-    return not _NOW.name
+    return not _NOW.names
 
 
 def random_bits() -> np.random.Generator:
@@ -42,10 +43,13 @@ def random_bits() -> np.random.Generator:
 
 @contextmanager
 def taking(name: str, random: np.random.Generator) -> Iterator[None]:
-    """Take the choice `name` the other way inside the ``with`` block; `random` serves those that are left to chance."""
-    before = _NOW.name, _NOW.random
-    _NOW.name, _NOW.random = name, random
+    """Take the choice `name` the other way inside the ``with`` block, besides those that an outer block takes.
+
+    `random` serves those that are left to chance.
+    """
+    before = _NOW.names, _NOW.random
+    _NOW.names, _NOW.random = _NOW.names | {name}, random
     try:
         yield
     finally:
-        _NOW.name, _NOW.random = before
+        _NOW.names, _NOW.random = before
