@@ -353,6 +353,7 @@ class View(_Layout):
                 "index",
                 got=f"{index!r} ({type(index).__name__})",
                 expected="int, slice, nl.ds, a (1, 1) SBUF tensor or a register",
+                hint="a slice takes several elements" if isinstance(index, Sequence) else None,
             )
 
     # ---------------------------------------------------------------- views
