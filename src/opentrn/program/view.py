@@ -460,7 +460,7 @@ class View(_Layout):
             if rest and total % rest == 0:
                 sizes[sizes.index(-1)] = total // rest
         if any(not isinstance(n, int) or n < 1 for n in sizes) or prod(sizes) != total:
-            raise _fail("shape", got=str(tuple(shape)), expected=f"positive sizes with product {total}")
+            raise _fail("shape", got=str(tuple(shape)), expected=f"positive integers with product {total}")
         return tuple(sizes)
 
     def reshape(self, shape: Sequence[int]) -> Self:

@@ -44,6 +44,14 @@ def test_basic_indexing_drops_integers_and_keeps_a_tile():
     assert np.array_equal(stored(body, x), x[:, 2, 1:4])
 
 
+def test_reshape_takes_whole_floats():
+    x = normal(8, 6)
+    halved = stored(lambda given: nl.load(given).reshape((8, given.shape[1] / 2, 2)), x)
+    assert np.array_equal(halved, x.reshape(8, 3, 2))
+    with pytest.raises(ViewError, match="positive integers with product 48"):
+        stored(lambda given: nl.load(given).reshape((8, 1.5, 4)), x)
+
+
 def test_an_edge_tile_is_cut_by_its_mask():
     x = normal(200, 70)
 
