@@ -67,6 +67,34 @@ def test_stand_ins_are_for_scripts_and_not_for_libraries(tmp_path, monkeypatch):
         monkeypatch.delitem(sys.modules, name)
 
 
+OLDER = """
+import neuronxcc.nki.language as nl
+import torch
+from torch_neuronx import nki_jit
+
+def double(given, result):
+    nl.store(result, nl.load(given) * 2)
+
+@nki_jit
+def triple(given):
+    out = nl.ndarray(given.shape, dtype=given.dtype, buffer=nl.shared_hbm)
+    nl.store(out, nl.load(given) * 3)
+    return out
+
+given, result = torch.ones(4, 8), torch.zeros(4, 8)
+nki_jit()(double)(given, result)
+print((result == 2).all().item(), (triple(given) == 3).all().item())
+"""
+
+
+def test_nki_jit_of_the_older_dialect(tmp_path):  # nki.api.shared.rst, SDK 2.21
+    pytest.importorskip("torch")
+    script = tmp_path / "older.py"
+    script.write_text(OLDER)
+    done = run("-m", "opentrn", "run", script)
+    assert done.stdout == "True True\n", done.stderr
+
+
 def test_blocks_of_a_page():
     page = "Text\n::\n\n   import a\n\n   b = 1\n\nMore text.\n\n.. code-block::\n   :linenos:\n\n   no\n\n::\n\n   c\n"
     assert blocks(page) == ["import a\n\nb = 1\n", "c\n"]

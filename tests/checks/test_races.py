@@ -200,6 +200,16 @@ def test_affine_range_is_a_range_while_it_is_checked():
     assert check(asks, X) == []
 
 
+def test_a_range_is_no_index_and_is_named_as_it_was_written():  # NkiTensor.__getitem__, SDK 2.32
+    @nki.jit
+    def misuses(x):
+        nl.load(x[nl.affine_range(4), 0:4])
+        return x
+
+    (found,) = opentrn.check(misuses, only=["memory.bounds"])(X)
+    assert "range(0, 4)" in found.message and found.hint == "a slice takes several elements"
+
+
 def test_a_race_ends_the_order_only_for_its_own_pair_of_lines():
     found = opentrn.check(RACES.no_barrier[2], only=["races"])(X)
     assert len({(f.line, f.related[0].line) for f in found}) == len(found) == 2

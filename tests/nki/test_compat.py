@@ -270,3 +270,24 @@ def test_tables_name_real_functions() -> None:
             assert entry.keyword not in parameters
             assert entry.new is None or entry.new in parameters
     assert set(v0_2.POSITIONAL) <= set(compat.v0_2.POSITIONAL) & set(vars(nisa))
+
+
+@nki.jit
+def doubled(given: Any) -> Any:
+    part = sbuf.view(dtype=given.dtype, shape=given.shape)  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore[reportUndefinedVariable]
+    nisa.dma_copy(dst=part, src=given)
+    twice = sbuf.view("float32", given.shape)  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore[reportUndefinedVariable]
+    nisa.tensor_tensor(dst=twice, data1=part, data2=part, op=nl.add)
+    out = hbm.view(given.dtype, given.shape)  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore[reportUndefinedVariable]
+    nisa.dma_copy(dst=out, src=twice)
+    return out
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_sbuf_and_hbm_were_part_of_the_language(cores: int) -> None:  # quickstart-implement-run-kernel.rst, SDK 2.28
+    with pytest.warns(DeprecationWarning, match=r"before 0\.3\.0: write nl\.ndarray") as caught:
+        result = doubled[cores](X)
+    assert {w.filename for w in caught} == {__file__}
+    np.testing.assert_array_equal(result, 2 * X)
+    with pytest.raises(NameError):
+        doubled.func(X)  # outside of a launch there is no such name

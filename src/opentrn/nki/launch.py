@@ -26,6 +26,7 @@ from opentrn.machine.chip import Chip, load_chip
 from opentrn.nki import settings
 from opentrn.nki.arguments import Argument, dtype_name, same, without_data, wrapped
 from opentrn.nki.arrays import ShapeDtype, kind_of, rebuilt, stand_in
+from opentrn.nki.compat.v0_2 import keywords
 from opentrn.nki.objects import NKIObject
 from opentrn.nki.tensor import NkiTensor
 from opentrn.numerics.dtypes import DTYPES, DType
@@ -341,7 +342,7 @@ def _run(launches: Sequence[_Launch], lockstep: Lockstep, calls: Sequence[_Call]
 
     outer, returned = ACTIVE.recorder, [None] * len(launches)
     try:
-        with nullcontext() if mode.data else _without_collector():
+        with keywords(), nullcontext() if mode.data else _without_collector():
             returned = lockstep.run(body)[:: lockstep.cores]
         for core in cores:
             core.place()

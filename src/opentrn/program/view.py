@@ -353,6 +353,7 @@ class View(_Layout):
                 "index",
                 got=f"{index!r} ({type(index).__name__})",
                 expected="int, slice, nl.ds, a (1, 1) SBUF tensor or a register",
+                hint="a slice takes several elements" if isinstance(index, Sequence) else None,
             )
 
     # ---------------------------------------------------------------- views
@@ -459,7 +460,7 @@ class View(_Layout):
             if rest and total % rest == 0:
                 sizes[sizes.index(-1)] = total // rest
         if any(not isinstance(n, int) or n < 1 for n in sizes) or prod(sizes) != total:
-            raise _fail("shape", got=str(tuple(shape)), expected=f"positive sizes with product {total}")
+            raise _fail("shape", got=str(tuple(shape)), expected=f"positive integers with product {total}")
         return tuple(sizes)
 
     def reshape(self, shape: Sequence[int]) -> Self:

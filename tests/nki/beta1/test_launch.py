@@ -132,6 +132,16 @@ def test_benchmark_reports_the_simulated_latency(capsys):
     assert nki.jit(add, mode="benchmark")[4, 2](A, B).shape == A.shape
 
 
+def test_benchmark_takes_shapes_for_arrays(tmp_path):  # prof-kernel-benchmark.py, SDK 2.26
+    shapes = nt.tensor[[128, 128], nl.bfloat16], nt.tensor[(128, 128), np.float32]
+    measured = nki.benchmark(add)[4, 2]
+    assert measured(*shapes) == opentrn.ShapeDtype((128, 128), "bfloat16")
+    assert measured.benchmark_result.nc_latency.microseconds > 0
+    nki.profile(working_directory=str(tmp_path), profile_nth=1)(add)[4, 2](*shapes)
+    assert (tmp_path / "add.html").exists()
+    assert nt.tensor[128, 512] is nt.tensor  # an annotation
+
+
 def test_profile_writes_a_report_a_trace_and_a_summary(tmp_path):
     profiled = nki.profile(working_directory=str(tmp_path / "out"), profile_nth=1)(add)[4, 2]
     profiled(A, B)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.nki.beta1.kit import instructions, normal, stored
 
-from opentrn.errors import UnsupportedError, ViewError
+from opentrn.errors import OpentrnError, UnsupportedError, ViewError
 from opentrn.nki.beta1 import isa as nisa
 from opentrn.nki.beta1 import jit
 from opentrn.nki.beta1 import language as nl
@@ -42,6 +42,14 @@ def test_basic_indexing_drops_integers_and_keeps_a_tile():
 
     x = normal(8, 6, 5)
     assert np.array_equal(stored(body, x), x[:, 2, 1:4])
+
+
+def test_reshape_takes_whole_floats():
+    x = normal(8, 6)
+    halved = stored(lambda given: nl.load(given).reshape((8, given.shape[1] / 2, 2)), x)
+    assert np.array_equal(halved, x.reshape(8, 3, 2))
+    with pytest.raises(ViewError, match="positive integers with product 48"):
+        stored(lambda given: nl.load(given).reshape((8, 1.5, 4)), x)
 
 
 def test_an_edge_tile_is_cut_by_its_mask():
@@ -232,3 +240,28 @@ def test_operand_masks_cut_the_operands_of_a_product():
         return nl.matmul(x[(i_m < 16) & (i_p >= 0)], y[i_n < 100], transpose_x=True)
 
     assert np.allclose(stored(body, a, b), a[:, :16].T @ b[:, :100], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [nl.exp, lambda x: x + 1, lambda x: nl.matmul(x, nl.load(x)), nl.transpose, nl.copy, lambda x: nl.load(nl.load(x))],
+    ids=["exp", "plus", "matmul", "transpose", "copy", "load"],
+)
+def test_an_operand_in_the_wrong_memory_is_refused(body):  # err_unsupported_memory, SDK 2.26
+    with pytest.raises(OpentrnError, match=r"memory of data|memory of src|src in sbuf"):
+        stored(body, normal(8, 8))
+
+
+def test_a_store_goes_from_the_chip_to_hbm():
+    @jit
+    def kernel(given, within):
+        out = nl.ndarray(given.shape, dtype=given.dtype, buffer=nl.shared_hbm)
+        nl.store(
+            nl.ndarray((8, 8), dtype=given.dtype, buffer=nl.sbuf) if within else out,
+            nl.load(given) if within else given,
+        )
+        return out
+
+    for within, found in ((True, "dst in sbuf"), (False, "value in shared_hbm")):
+        with pytest.raises(OpentrnError, match=found):
+            kernel(normal(8, 8), within)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from opentrn.errors import LaunchError
+from opentrn.nki.arrays import ShapeDtype
 from opentrn.nki.beta1.kernel import Kernel, function_of
 from opentrn.nki.profile import profile as timed
 from opentrn.profile.files import save
@@ -55,7 +56,10 @@ class BenchmarkResult:
 
 
 class Benchmark:
-    """A kernel whose calls are timed. It runs once: the simulated clock gives the same time however often it is asked."""
+    """A kernel whose calls are timed. It runs once: the simulated clock gives the same time however often it is asked.
+
+    Where an argument is a shape (``nt.tensor[[128, 512], nl.float32]``) no values are computed, and the results are shapes.
+    """
 
     def __init__(self, kernel: Kernel, options: dict[str, Any], parent: Benchmark | None = None) -> None:
         functools.update_wrapper(self, kernel.body)
@@ -68,7 +72,8 @@ class Benchmark:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if ACTIVE.recorder is not None:
             return self.kernel(*args, **kwargs)
-        report = timed(self.kernel)(*args, **kwargs)
+        shapes = any(isinstance(value, ShapeDtype) for value in (*args, *kwargs.values()))
+        report = timed(self.kernel, mode="timing" if shapes else "values")(*args, **kwargs)
         self.finish(report)
         return report.results
 

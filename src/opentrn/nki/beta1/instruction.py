@@ -286,13 +286,12 @@ def _per_partition(x: Any, partitions: int) -> Any:
 
 
 def in_sbuf(x: Tensor) -> Tensor:
-    """`x`, or a copy of it in SBUF."""
-    if x.buffer is MemoryRegion.sbuf:
+    """`x`, or where it is in PSUM a copy in SBUF. HBM stays: no operand may be there (err_unsupported_memory, SDK 2.26)."""
+    if x.buffer is not MemoryRegion.psum:
         return x
     state.settle()
     made = Tensor(Home(x.shape, x.home.dtype, MemoryRegion.sbuf))
-    copy = nisa.tensor_copy if x.on_chip else nisa.dma_copy
-    copy(dst=made.view_in(), src=x.view_in())
+    nisa.tensor_copy(dst=made.view_in(), src=x.view_in())
     return made
 
 

@@ -241,11 +241,16 @@ class Tensor:
         return self._composed(wanted, parts, self.lead)
 
     def reshape(self, shape: Any) -> Tensor:
-        """The same elements in another shape, without a copy."""
+        """The same elements in another shape, without a copy.
+
+        The page is silent on sizes such as ``rows / 2``; finished public kernels write them, so whole floats are taken.
+        """
         state.settle()
         if self.whole and self.home.blocks:
             raise UnsupportedError("reshape of a tensor with block dimensions", site=user_site(), got=str(self.shape))
-        return Tensor.of(self.view_in().reshape(tuple(shape) if not is_whole(shape) else (int(shape),)))
+        sizes = (shape,) if is_whole(shape) or isinstance(shape, float) else shape
+        whole = tuple(int(n) if isinstance(n, float) and n.is_integer() else n for n in sizes)
+        return Tensor.of(self.view_in().reshape(whole))
 
     def view(self, dtype: Any) -> Tensor:
         """The same bits as another dtype."""

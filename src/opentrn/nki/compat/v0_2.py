@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from opentrn.errors import LaunchError
@@ -10,7 +13,7 @@ from opentrn.nki.compat import Old, deprecated
 from opentrn.program.site import user_site
 from opentrn.program.view import View
 
-__all__ = ["GONE", "NAMES", "POSITIONAL", "TABLE"]
+__all__ = ["GONE", "KEYWORDS", "NAMES", "POSITIONAL", "TABLE", "keywords"]
 
 
 def _no_mask(value: Any) -> None:
@@ -85,3 +88,35 @@ GONE = {
     "mgrid": "slice the tensor, or write tensor.ap(pattern=...)",
 }
 """Names of `neuronxcc.nki.language` that have no place in `nki`, and what to write (the migration guide)."""
+
+
+class _Memory:
+    """A memory under a name that every kernel had: ``sbuf.view(dtype, shape)`` made a tensor there."""
+
+    def __init__(self, keyword: str, buffer: str) -> None:
+        self.keyword, self.buffer = keyword, buffer
+
+    def view(self, dtype: Any, shape: Any) -> View:
+        """Today's nl.ndarray."""
+        from opentrn.nki import language as nl
+
+        today = f"nl.ndarray(shape, dtype, buffer=nl.{self.buffer})"
+        deprecated(f"{self.keyword}.view(...) is a spelling of NKI before 0.3.0: write {today}")
+        return nl.ndarray(shape, dtype, buffer=getattr(nl, self.buffer))
+
+
+KEYWORDS = {keyword: _Memory(keyword, buffer) for keyword, buffer in (("sbuf", "sbuf"), ("hbm", "shared_hbm"))}
+"""Names that were part of the language ("'sbuf' is a keyword in NKI", quickstart-implement-run-kernel.rst, SDK 2.28)."""
+
+
+@contextmanager
+def keywords() -> Iterator[None]:
+    """Let kernels find `KEYWORDS`, where Python looks when a module has no such name."""
+    missing = {keyword: memory for keyword, memory in KEYWORDS.items() if not hasattr(builtins, keyword)}
+    for keyword, memory in missing.items():
+        setattr(builtins, keyword, memory)
+    try:
+        yield
+    finally:
+        for keyword in missing:
+            delattr(builtins, keyword)

@@ -72,7 +72,7 @@ def _static(start: Any, stop: Any, step: int) -> range:
     return range(start) if stop is None else range(start, stop, step)
 
 
-class _Marked(Sequence[int]):
+class Range(Sequence[int]):
     """A range that notes where its iterations begin (`Trace.loops`)."""
 
     def __init__(self, trips: range) -> None:
@@ -88,9 +88,12 @@ class _Marked(Sequence[int]):
         return _iterations("affine_range", self.trips)
 
     def __eq__(self, other: object) -> bool:
-        return self.trips == (other.trips if isinstance(other, _Marked) else other)
+        return self.trips == (other.trips if isinstance(other, Range) else other)
 
     __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return repr(self.trips)
 
 
 @contextmanager
@@ -122,7 +125,7 @@ def _iterations(kind: str, trips: range) -> Iterator[int]:
 def affine_range(start: int, stop: int | None = None, step: int = 1) -> range:
     """Python's range, unrolled (deprecated in NKI 0.6: use range). Where programs are kept, so are its iterations."""
     trips, recorder = _static(start, stop, step), ACTIVE.recorder
-    return _Marked(trips) if recorder is not None and recorder.state.mode.trace else trips  # type: ignore[return-value]
+    return Range(trips) if recorder is not None and recorder.state.mode.trace else trips  # type: ignore[return-value]
 
 
 @accepts_older("nl.sequential_range")

@@ -59,12 +59,8 @@ def binary(name: str, x: Any, y: Any, dtype: Any = None, mask: Any = None, dst: 
         return _scalar(name, fitted(y, shape), x, kind, dtype, mask, dst, reverse=True)
     if x.buffer is y.buffer is MemoryRegion.psum:
         x = in_sbuf(x)
-    call = Call(nisa.tensor_tensor, shape, {"data1": _on_chip(x), "data2": _on_chip(y)}, attributes={"op": op(name)})
+    call = Call(nisa.tensor_tensor, shape, {"data1": x, "data2": y}, attributes={"op": op(name)})
     return call.result(kind, mask, asked=dtype, dst=dst)
-
-
-def _on_chip(x: Tensor) -> Tensor:
-    return x if x.on_chip else in_sbuf(x)
 
 
 def _kind(name: str, x: Any, y: Any) -> str:
@@ -92,7 +88,7 @@ def _scalar(
     name: str, x: Tensor, operand: Any, kind: str, dtype: Any, mask: Any, dst: Any, *, reverse: bool = False
 ) -> Tensor:  # fmt: skip
     call = Call(
-        nisa.tensor_scalar, x.shape, {"data": _on_chip(x)}, {"operand0": operand},
+        nisa.tensor_scalar, x.shape, {"data": x}, {"operand0": operand},
         {"op0": op(name), "reverse0": reverse}, ("data",) if name == "power" else (),
     )  # fmt: skip
     return call.result(kind, mask, asked=dtype, dst=dst)
@@ -102,9 +98,7 @@ def _divide(x: Any, y: Any, kind: str, dtype: Any, mask: Any, dst: Any) -> Tenso
     """The engines have no division: a product with the reciprocal."""
     if not isinstance(y, Tensor):
         return binary("multiply", x, float(1.0 / _number(y)), dtype or _floating(kind), mask, dst)
-    inverse = Call(nisa.reciprocal, y.shape, {"data": _on_chip(y)}).result(
-        "float32", mask if y.shape == _shape(x, y) else None
-    )
+    inverse = Call(nisa.reciprocal, y.shape, {"data": y}).result("float32", mask if y.shape == _shape(x, y) else None)
     state.settle()
     return binary("multiply", x, inverse, dtype or _floating(kind), mask, dst)
 
@@ -131,7 +125,7 @@ def _simulated(name: str, x: Any, y: Any, kind: str, dtype: Any, mask: Any, dst:
 
 def unary(name: str, x: Any, dtype: Any = None, mask: Any = None, dst: Any = None) -> Tensor:
     """``name(x)``, element by element."""
-    given = _on_chip(tile_operand(x, f"nl.{name}"))
+    given = tile_operand(x, f"nl.{name}")
     kind = given.home.dtype
     if name == "copy":
         call = Call(nisa.tensor_copy, given.shape, {"src": given})

@@ -147,9 +147,21 @@ def zeros_like(a: Any, dtype: Any = None, *, buffer: Any = None, name: str = "",
 
 
 # ----------------------------------------------------------------- transfers
+def _misplaced(what: str, operand: str, found: Tensor, expected: str, hint: str) -> LaunchError:
+    """What AWS calls err_unsupported_memory (nki.errors.rst, SDK 2.26)."""
+    return LaunchError(what, site=user_site(2), got=f"{operand} in {found.buffer.value}", expected=expected, hint=hint)
+
+
+def _in_hbm(value: Any, what: str, operand: str) -> Tensor:
+    given = tile_operand(value, what)
+    if given.on_chip:
+        raise _misplaced(what, operand, given, "a tensor in HBM", "copy between tiles with nl.copy")
+    return given
+
+
 def load(src: Any, *, mask: Any = None, dtype: Any = None, **options: Any) -> Tensor:
     """Load from HBM into SBUF: one DMA, or one for each box of the mask (nl.load, SDK 2.26)."""
-    given = tile_operand(src, "nl.load")
+    given = _in_hbm(src, "nl.load", "src")
     found = boxes(mask, given.shape)
 
     def record(dst: Tensor, fresh: bool) -> None:
@@ -179,15 +191,15 @@ def _transfer(dst: Tensor, src: Tensor, found: list[Any], fresh: bool) -> None:
 
 def store(dst: Any, value: Any, *, mask: Any = None, **_options: Any) -> None:
     """Store into HBM; a tile in PSUM is copied to SBUF first (nl.store, SDK 2.26)."""
-    target = tile_operand(dst, "nl.store")
+    target = _in_hbm(dst, "nl.store", "dst")
     if not is_tensor(value):
         state.settle()
         new.assign(stored(target.view_in()), value)
         return
-    source = tensor_of(value)
+    if not tensor_of(value).on_chip:
+        raise _misplaced("nl.store", "value", tensor_of(value), "sbuf or psum", "load it first (nl.load)")
     state.settle()
-    if source.on_chip:
-        source = in_sbuf(source)
+    source = in_sbuf(tensor_of(value))
     if source.size != target.size:
         source = source.broadcast_to(target.shape)
     found = boxes(mask, target.shape)
@@ -201,7 +213,7 @@ def store(dst: Any, value: Any, *, mask: Any = None, **_options: Any) -> None:
 
 def load_transpose2d(src: Any, *, mask: Any = None, dtype: Any = None, **_options: Any) -> Tensor:
     """Load an HBM tensor (P, F) as a tile (F, P): the same bytes, read with the strides swapped."""
-    given = tile_operand(src, "nl.load_transpose2d")
+    given = _in_hbm(src, "nl.load_transpose2d", "src")
     if given.ndim != 2:
         raise ViewError("nl.load_transpose2d", site=user_site(), got=str(given.shape), expected="a 2-D tensor")
     flipped = given.permute((1, 0))
