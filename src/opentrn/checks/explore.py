@@ -69,7 +69,7 @@ class Search:
         self.order, self.run = order, run
         self.slots = [core.slot for core in order.cores]
         self.waits: dict[At, tuple[int, ...]] = {}
-        self._late: dict[int, tuple[Outputs, list[At]]] = {}  # the run in which all DMAs of a core end late
+        self._late: dict[int, tuple[Outputs, list[At]]] = {}  # the run in which a core is as late as can be
         for number, core in enumerate(order.cores):
             for producer, consumer in core.trace.edges.tolist():
                 self.waits[number, consumer] = (*self.waits.get((number, consumer), ()), producer)
@@ -100,11 +100,19 @@ class Search:
         schedule = Schedule(late, stay, self.slots, self.waits)
         return self.run(schedule), schedule.log
 
-    def indifferent(self, first: At, second: At) -> bool:
-        """The two accesses change places where the DMAs of the first one's core end late, and no value changes."""
+    def indifferent(self, one: At, other: At) -> bool:
+        """The two accesses change places where the core that comes first is late, and no value changes.
+
+        Late are its DMAs, and the other core goes on past its stores as far as it comes.
+        """
+        usual = {at: n for n, at in enumerate(self._usual[1])}
+        if one not in usual or other not in usual:
+            return False
+        first, second = sorted((one, other), key=usual.__getitem__)
         core = first[0]
         if core not in self._late:
-            self._late[core] = self._execute([one for one in self.choices if one[0] == "late" and one[1][0] == core])
+            wanted = {("late", core), ("stay", 1 - core)}
+            self._late[core] = self._execute([(what, at) for what, at in self.choices if (what, at[0]) in wanted])
         outputs, log = self._late[core]
         place = {at: n for n, at in enumerate(log)}
         swapped = first in place and second in place and place[second] < place[first]

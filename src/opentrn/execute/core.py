@@ -333,8 +333,8 @@ class Core:
             self._end(late.before(row, record))
             if (self.index, row) in schedule.late:
                 late.held.append((row, record))
-                continue
-            self._end([(row, record)])
+            else:
+                self._end([(row, record)])
             if _stores(record) and (self.index, row) not in schedule.stay:
                 self.lockstep.turn(self.seat)
 
