@@ -69,13 +69,13 @@ class Search:
         self.order, self.run = order, run
         self.slots = [core.slot for core in order.cores]
         self.waits: dict[At, tuple[int, ...]] = {}
-        self._late: dict[int, tuple[Outputs, list[At]]] = {}  # the run in which a core is as late as can be
+        self._late: dict[int, tuple[Outputs, Schedule]] = {}  # the run in which a core is as late as can be
         for number, core in enumerate(order.cores):
             for producer, consumer in core.trace.edges.tolist():
                 self.waits[number, consumer] = (*self.waits.get((number, consumer), ()), producer)
 
     @cached_property
-    def _usual(self) -> tuple[Outputs, list[At]]:
+    def _usual(self) -> tuple[Outputs, Schedule]:
         return self._execute([])
 
     @cached_property
@@ -95,17 +95,20 @@ class Search:
                     yield "late", (number, row)
                 yield "stay", (number, row)
 
-    def _execute(self, decisions: Sequence[Decision]) -> tuple[Outputs, list[At]]:
+    def _execute(self, decisions: Sequence[Decision]) -> tuple[Outputs, Schedule]:
         late, stay = (frozenset(at for what, at in decisions if what == name) for name in ("late", "stay"))
         schedule = Schedule(late, stay, self.slots, self.waits)
-        return self.run(schedule), schedule.log
+        return self.run(schedule), schedule
 
     def indifferent(self, one: At, other: At) -> bool:
-        """The two accesses change places where the core that comes first is late, and no value changes.
+        """The two stores leave the same bytes at the same places; or they change places and no value changes.
 
-        Late are its DMAs, and the other core goes on past its stores as far as it comes.
+        They do where the core that comes first is late: its DMAs are, and the other core goes on past its stores.
         """
-        usual = {at: n for n, at in enumerate(self._usual[1])}
+        stored = self._usual[1].stored
+        if one in stored and stored[one] == stored.get(other):
+            return True
+        usual = {at: n for n, at in enumerate(self._usual[1].log)}
         if one not in usual or other not in usual:
             return False
         first, second = sorted((one, other), key=usual.__getitem__)
@@ -113,8 +116,8 @@ class Search:
         if core not in self._late:
             wanted = {("late", core), ("stay", 1 - core)}
             self._late[core] = self._execute([(what, at) for what, at in self.choices if (what, at[0]) in wanted])
-        outputs, log = self._late[core]
-        place = {at: n for n, at in enumerate(log)}
+        outputs, late = self._late[core]
+        place = {at: n for n, at in enumerate(late.log)}
         swapped = first in place and second in place and place[second] < place[first]
         return swapped and _apart(self._usual[0], outputs) is None
 
@@ -135,13 +138,13 @@ class Search:
         return decisions
 
     def difference(self, decisions: list[Decision]) -> Difference:
-        outputs, log = self._execute(decisions)
-        first, second = self._swapped(log)
+        outputs, schedule = self._execute(decisions)
+        first, second = self._swapped(schedule.log)
         return Difference(first, second, str(_apart(self._usual[0], outputs)), tuple(decisions))
 
     def _swapped(self, log: list[At]) -> tuple[At, At]:
         """The first two accesses of different cores to the same bytes, one of them a write, that changed places."""
-        place = {at: n for n, at in enumerate(self._usual[1])}
+        place = {at: n for n, at in enumerate(self._usual[1].log)}
         mine, theirs = ([at for at in log if at[0] == core and at in place] for core in (0, 1))
         now = {at: n for n, at in enumerate(log)}
         for second in sorted(mine + theirs, key=now.__getitem__):

@@ -325,7 +325,10 @@ class Core:
     def _end(self, records: list[tuple[int, Record]]) -> None:
         for row, record in records:
             self._run_part([record], 0, 1)
-            self.mode.schedule.log.append((self.index, row))  # type: ignore[union-attr]
+            schedule, at = self.mode.schedule, (self.index, row)
+            schedule.log.append(at)  # type: ignore[union-attr]
+            if _stores(record):
+                schedule.stored[at] = _left(record)  # type: ignore[union-attr]
 
     def _scheduled(self, batch: list[Record], late: Late) -> None:
         schedule = late.schedule
@@ -473,6 +476,14 @@ class Core:
         self.meetings[kind, key] += 1
         site = site_of(self._now[1])
         return self.lockstep.exchange(self.seat, what + (f" ({site})" if site else ""), tag, seats, payload, site)
+
+
+def _left(record: Record) -> object:
+    """Which places the record wrote, and what is there now; equal to nothing else where an address is a run-time one."""
+    written = [v for r, v in zip(record[0].roles, record[1], strict=True) if r != "in"]
+    if any(view.dynamic is not None for view in written):
+        return object()
+    return [(id(v.block), v.offset, v.shape, v.strides, hash(access.strided(v).tobytes())) for v in written]
 
 
 def _stores(record: Record) -> bool:
