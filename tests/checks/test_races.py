@@ -86,27 +86,32 @@ def test_cores_that_store_the_same_values_get_a_warning():
 
 
 @nki.jit
-def exchanged(x, equal):
-    """Both cores add their halves up and store the sum; `equal` decides whether it is one sum. The tile is used again."""
+def exchanged(x, equal, turn):
+    """Both cores add their halves up and store the sum; `equal` decides whether it is one sum. The tile is used again.
+
+    Without `turn` the cores do not change places in any order that can be tried: the tile is placed by hand.
+    """
     core = nl.program_id(0)
     out = nl.ndarray((128, 128), dtype=x.dtype, buffer=nl.shared_hbm)
     flag = nl.ndarray((2, 128), dtype=x.dtype, buffer=nl.shared_hbm)
     mine, theirs = (nl.ndarray((128, 128), dtype=x.dtype, buffer=nl.sbuf) for _ in range(2))
-    # placed by hand: its stores count as done at once, and the two do not change places in any order that is tried
-    total = nl.ndarray((128, 128), dtype=x.dtype, buffer=nl.sbuf, address=(0, 65536))
+    total = nl.ndarray((128, 128), dtype=x.dtype, buffer=nl.sbuf, address=None if turn else (0, 65536))
     nisa.dma_copy(dst=mine, src=x[128 * core : 128 * core + 128, :])
+    nisa.dma_copy(dst=flag[core : core + 1, :], src=mine[0:1, :])
     nisa.sendrecv(src=mine, dst=theirs, send_to_rank=1 - core, recv_from_rank=1 - core, pipe_id=0)
-    nisa.dma_copy(dst=flag[core : core + 1, :], src=theirs[0:1, :])
+    if turn:
+        nisa.dma_copy(dst=flag[core : core + 1, :], src=theirs[0:1, :])
     nisa.tensor_tensor(dst=total, data1=mine, data2=theirs, op=nl.add if equal else nl.subtract)
     nisa.dma_copy(dst=out, src=total)
     nisa.memset(dst=total, value=0.0)
     return out, flag
 
 
-def test_sums_of_exchanged_parts_are_the_same_values():
+@pytest.mark.parametrize("turn", [True, False])
+def test_sums_of_exchanged_parts_are_the_same_values(turn):
     x = np.random.default_rng(3).standard_normal((256, 128)).astype(np.float32)
-    assert check(exchanged[2], x, True) == ["races.both"]
-    assert check(exchanged[2], x, False) == ["races.cores"]
+    assert check(exchanged[2], x, True, turn) == ["races.both"]
+    assert check(exchanged[2], x, False, turn) == ["races.cores"]
 
 
 def test_one_core_has_nothing_to_race_with():
