@@ -480,7 +480,7 @@ class Core:
 
 def _left(record: Record) -> object:
     """Which places the record wrote, and what is there now; equal to nothing else where an address is a run-time one."""
-    written = [v for r, v in zip(record[0].roles, record[1], strict=True) if r != "in"]
+    written = _written(record)
     if any(view.dynamic is not None for view in written):
         return object()
     return [(id(v.block), v.offset, v.shape, v.strides, hash(access.strided(v).tobytes())) for v in written]
@@ -488,5 +488,9 @@ def _left(record: Record) -> object:
 
 def _stores(record: Record) -> bool:
     """It writes to memory that the cores share."""
+    return any(view.buffer is MemoryRegion.shared_hbm for view in _written(record))
+
+
+def _written(record: Record) -> list[View]:
     step, operands, _ = record
-    return any(r != "in" and v.buffer is MemoryRegion.shared_hbm for r, v in zip(step.roles, operands, strict=True))
+    return [view for role, view in zip(step.roles, operands, strict=True) if role != "in"]

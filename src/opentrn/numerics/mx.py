@@ -33,7 +33,7 @@ def unpack(a: np.ndarray, packed: DType) -> np.ndarray:
 def unpack_f32(a: np.ndarray, packed: DType) -> np.ndarray:
     """The elements of `a` as float32, shape [..., 4 n]."""
     words = np.ascontiguousarray(a).view(np.uint16)
-    return _words(_element(packed), packed).take(words, axis=0).reshape(*a.shape[:-1], -1)
+    return _words(packed).take(words, axis=0).reshape(*a.shape[:-1], -1)
 
 
 def pack(elements: np.ndarray, packed: DType) -> np.ndarray:
@@ -100,12 +100,12 @@ def _bit_patterns(a: np.ndarray, packed: DType) -> np.ndarray:
 
 
 @cache
-def _words(element: DType, packed: DType) -> np.ndarray:
+def _words(packed: DType) -> np.ndarray:
     """float32 values of every 16 bits: four elements of 4 bits, or two of 8. Looked up far faster than one by one."""
     words = np.arange(1 << 16, dtype=np.uint16)
     bits = 2 * packed.itemsize
     patterns = words[:, None] >> np.arange(0, 16, bits, dtype=np.uint16) & np.uint16((1 << bits) - 1)
-    return patterns.astype(np.uint8).view(element.carrier).astype(np.float32)
+    return patterns.astype(np.uint8).view(_element(packed).carrier).astype(np.float32)
 
 
 @cache
