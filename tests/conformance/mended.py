@@ -5,6 +5,8 @@
 - The generator of MX inputs draws four numbers per group of 32 in a loop, minutes for 128 experts. Here they are drawn at
   once: the same distribution, other values.
 - The golden of nc_matmul_mx contracts with `np.einsum`'s own loops, minutes per test too; here by matrix products.
+- The inputs of attention_block_tkg are scaled as for static quantization also where a test quantizes by rows: the kernel
+  asserts, as its golden takes for granted, a scale per output column there. Here each column has the one of its matrix.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-__all__ = ["largest_first", "mend", "stabilized"]
+__all__ = ["largest_first", "mend", "scaled_by_column", "stabilized"]
 
 FUNCTION, GENERATOR = "stream_shuffle_broadcast", "generate_stabilized_mx_data"
 ROWS, COLUMNS = 8, 4  # of a group that shares a scale
@@ -65,6 +67,27 @@ def stabilized(suite: Any, original: Callable[..., Any]) -> Callable[..., Any]:
     return generate
 
 
+def scaled_by_column(suite: Any) -> None:
+    """Give the inputs of attention_block_tkg (the module `suite` makes them) the scales of weights quantized by rows."""
+    inputs, per_rank = suite.generate_kernel_inputs, suite._create_per_rank_inputs
+
+    def generate(cfg: Any) -> Any:
+        made = inputs(cfg)
+        if cfg.quantization_type.name == "ROW":
+            heads = [made["W_qkv"].shape[1] - 2 * cfg.d_head, cfg.d_head, cfg.d_head]
+            made["weight_dequant_scale_qkv"] = np.repeat(made["weight_dequant_scale_qkv"], heads, axis=1)
+            if made["W_out"] is not None:
+                made["weight_dequant_scale_out"] = np.repeat(made["weight_dequant_scale_out"], cfg.H, axis=1)
+        return made
+
+    def cut(base: Any, ranks: int, q_heads: int, d_head: int, *more: Any) -> Any:
+        if base["quantization_type_qkv"].name == "ROW":  # all columns of q have one scale
+            base["weight_dequant_scale_qkv"] = base["weight_dequant_scale_qkv"][:, -(q_heads + 2) * d_head :].copy()
+        return per_rank(base, ranks, q_heads, d_head, *more)
+
+    suite.generate_kernel_inputs, suite._create_per_rank_inputs = generate, cut
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Once the test files have imported the kernels and the generator."""
@@ -72,6 +95,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     golden: Any = sys.modules.get("test.utils.mx_utils")
     if golden is not None:
         golden.np = SimpleNamespace(**{**vars(np), "einsum": partial(np.einsum, optimize=True)})
+    for name, module in list(sys.modules.items()):
+        if name.endswith("transformer.test_attention_block_tkg"):
+            scaled_by_column(module)
     suite = sys.modules.get("test.integration.nkilib.utils.tensor_generators")
     if suite is None:
         return

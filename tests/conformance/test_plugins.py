@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -69,3 +69,29 @@ def test_the_largest_of_a_group_of_mx_inputs_fixes_its_scale() -> None:
     assert (groups.max((2, 3)) >= 256).all() and (groups < 448).all()
     assert ((groups >= 256) & (groups < 384)).any((2, 3)).all()
     assert 0.4 < (values < 0).mean() < 0.6
+
+
+@pytest.mark.parametrize("quantized", ["ROW", "STATIC"])
+def test_weights_quantized_by_rows_get_a_scale_per_column(quantized: str) -> None:
+    kind = SimpleNamespace(name=quantized)
+    cfg = SimpleNamespace(quantization_type=kind, q_heads=6, d_head=4, H=16)
+    inputs = {
+        "quantization_type_qkv": kind,
+        "W_qkv": np.zeros((cfg.H, 8 * cfg.d_head)),
+        "W_out": np.zeros((6 * cfg.d_head, cfg.H)),
+        "weight_dequant_scale_qkv": np.broadcast_to([1.0, 2.0, 3.0], (128, 3)),
+        "weight_dequant_scale_out": np.full((128, 1), 4.0),
+    }
+    suite = SimpleNamespace(
+        generate_kernel_inputs=lambda cfg: dict(inputs), _create_per_rank_inputs=lambda *given: given[0]
+    )
+    mended.scaled_by_column(suite)
+    made = suite.generate_kernel_inputs(cfg)
+    of_rank = suite._create_per_rank_inputs(dict(made), 3, 2, cfg.d_head)["weight_dequant_scale_qkv"]
+    if quantized == "STATIC":
+        assert made["weight_dequant_scale_qkv"].shape == of_rank.shape == (128, 3)
+        assert made["weight_dequant_scale_out"].shape == (128, 1)
+        return
+    assert made["weight_dequant_scale_qkv"][5].tolist() == 24 * [1.0] + 4 * [2.0] + 4 * [3.0]
+    assert of_rank[5].tolist() == 8 * [1.0] + 4 * [2.0] + 4 * [3.0]  # two heads of q each
+    assert made["weight_dequant_scale_out"].shape == (128, cfg.H)
