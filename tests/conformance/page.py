@@ -2,29 +2,34 @@
 
     python tests/conformance/page.py "the fast set=FOLDER" "everything that fits=FOLDER" ...
 
+Runs of another day go to a part of their own (`--part`, by its date), so that the page keeps those whose folders are gone.
 Causes of failures are in `causes.csv`: the first row whose pattern (a regular expression) is found in a failure's test
 name and error applies. A failure without a row is shown as not traced.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import re
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["cause_of", "main", "results_of", "section"]
+__all__ = ["cause_of", "main", "markers", "results_of", "section"]
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parents[1] / "docs" / "conformance.md"
-BEGIN = "<!-- nki-library: written by `python tests/conformance/page.py`; do not edit -->"
-END = "<!-- nki-library: end -->"
 
 Result = dict[str, Any]
+
+
+def markers(part: str) -> tuple[str, str]:
+    """The lines of the page around a part."""
+    name = f"nki-library {part}".rstrip()
+    return f"<!-- {name}: written by `python tests/conformance/page.py`; do not edit -->", f"<!-- {name}: end -->"
 
 
 def results_of(folder: Path) -> list[Result]:
@@ -160,12 +165,13 @@ def _timing(folder: Path) -> list[str]:
     return said
 
 
-def section(runs: Sequence[tuple[str, Path]]) -> str:
+def section(runs: Sequence[tuple[str, Path]], part: str = "") -> str:
     """The whole part, markers included."""
+    begin, end = markers(part)
     record = _record(runs[0][1])
     versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
     lines = [
-        BEGIN,
+        begin,
         "",
         f"nki-library at {record['checkout_commit']}, in its own simulation mode, through an adapter that gives it `opentrn.nki`",
         "as its `nki`. Each test compares with the library's torch or numpy golden at the library's tolerance.",
@@ -185,18 +191,27 @@ def section(runs: Sequence[tuple[str, Path]]) -> str:
         timing = _timing(folder)
         if timing:
             lines += [f"### Time and checks: {name}", "", *timing]
-    return "\n".join([*lines, END])
+    return "\n".join([*lines, end])
 
 
 def main() -> None:
     """Write the part into docs/conformance.md."""
-    runs = [(name, Path(folder)) for name, _, folder in (each.partition("=") for each in sys.argv[1:])]
-    if not runs or not all(folder.is_dir() for _, folder in runs):
-        sys.exit(__doc__)
-    page = PAGE.read_text()
-    start, end = page.index(BEGIN), page.index(END) + len(END)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", default="", help="the page's first part without")
+    parser.add_argument("runs", nargs="+", metavar="NAME=FOLDER")
+    given = parser.parse_args()
+    runs = [(name, Path(folder)) for name, _, folder in (each.partition("=") for each in given.runs)]
+    for name, folder in runs:
+        if not folder.is_dir():
+            parser.error(f"{name}: no folder {folder}")
+    page, (begin, end) = PAGE.read_text(), markers(given.part)
+    if begin not in page:
+        parser.error(
+            f"docs/conformance.md has no part {given.part!r}: put these lines where it shall stand: {begin} {end}"
+        )
+    start, stop = page.index(begin), page.index(end) + len(end)
     fresh = PAGE.with_suffix(".new")
-    fresh.write_text(page[:start] + section(runs) + page[end:])
+    fresh.write_text(page[:start] + section(runs, given.part) + page[stop:])
     fresh.replace(PAGE)
 
 

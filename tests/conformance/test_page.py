@@ -56,7 +56,8 @@ def test_counts_shares_causes_and_times(tmp_path: Path) -> None:
         {"nodeid": results[2]["nodeid"], "kernel": "k", "error": "of a test that failed: not counted"},
     ]
     text = page.section([("fast", folder(tmp_path / "a", results, timed))])
-    assert text.startswith(page.BEGIN) and text.endswith(page.END)
+    begin, end = page.markers("")
+    assert text.startswith(begin) and text.endswith(end)
     assert "| fast | trn2 | 3 | 2 | 1 | 1 | 66.67 % | 1 | 1 min | 2 min | 2026-11-25 |" in text
     assert "| `core/cumsum` | 2 / 1 / 1 |" in text
     assert "| fast | `test_cumsum.py` | 1 | test | does not fit" in text
@@ -74,7 +75,25 @@ def test_every_cause_is_a_pattern_with_an_owner() -> None:
         assert isinstance(pattern, re.Pattern) and whose in ("test", "kernel", "opentrn") and len(why) > 20
 
 
-def test_without_folders_it_explains_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_folders_it_explains_itself(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.argv", ["page.py", "fast=/nowhere"])
-    with pytest.raises(SystemExit, match=r"page\.py"):
+    with pytest.raises(SystemExit, match="2"):
         page.main()
+    assert "fast: no folder /nowhere" in capsys.readouterr().err
+
+
+def test_a_part_of_the_page_leaves_the_others_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (begin, end), first = page.markers("later"), "".join(page.markers(""))
+    written = tmp_path / "conformance.md"
+    written.write_text(f"{first}\n{begin}\n{end}\nby hand\n")
+    monkeypatch.setattr(page, "PAGE", written)
+    monkeypatch.setattr("sys.argv", ["page.py", "--part", "later", f"fast={folder(tmp_path / 'a', [result('a')])}"])
+    page.main()
+    text = written.read_text()
+    assert text.startswith(f"{first}\n{begin}") and text.endswith(f"{end}\nby hand\n") and "| fast | trn2 |" in text
+    monkeypatch.setattr("sys.argv", ["page.py", "--part", "never", f"fast={tmp_path / 'a'}"])
+    with pytest.raises(SystemExit, match="2"):
+        page.main()
+    assert written.read_text() == text
