@@ -9,13 +9,17 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 import opentrn
+from opentrn.checks.look import Choice
+from opentrn.checks.outcome import Looks
 from opentrn.nki import kernel as kernels
+from opentrn.nki import ranks
+from opentrn.nki.check import evidence_of_ranks
 from opentrn.profile.report import profile_report
 from opentrn.timing.simulate import simulate
 
@@ -46,12 +50,15 @@ def _measure(name: str, launched: Any) -> None:
     _note(kernel=name, instructions=launched.instruction_count, latency_us=report.latency_us)
 
 
-def _check(kernel: Any, args: tuple[Any, ...], kwargs: dict[str, Any], target: str | None) -> None:
+def _check(kernel: Any, calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]], target: str | None = None) -> None:
     """Every check of a run, on copies of the arguments; the labels of the findings, or the exception that one raised."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = opentrn.check(kernel, target=target)(*args, **kwargs)
+            looks = Looks(Choice())
+            for each in evidence_of_ranks(kernel, calls, target):
+                looks.add(each, source=True)
+            found = looks.outcome().findings
     except Exception as error:
         _note(kernel=kernel.__name__, unchecked=f"{type(error).__name__}: {error}"[:400])
         return
@@ -62,35 +69,35 @@ def _check(kernel: Any, args: tuple[Any, ...], kwargs: dict[str, Any], target: s
 
 def watch(kernel: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any]) -> Any:
     """Launch with the program kept, time it, and give the test what it asked for."""
-    _check(kernel, args, kwargs, options.get("target"))
+    _check(kernel, [(args, kwargs)], options.get("target"))
     launched = kernels.start(kernel, args, kwargs, {**options, "trace": True})
     _measure(kernel.__name__, launched)
     return launched
 
 
+def watch_ranks(kernel: Any, calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> Any:
+    """Check a launch on several ranks, time what rank 0 runs, and give the test what it asked for."""
+    _check(kernel, calls)
+    kernels.WATCHERS.remove(watch)
+    try:
+        report = opentrn.profile(kernel, mode="timing")(*calls[0][0], **calls[0][1])
+    except Exception as error:
+        _note(kernel=kernel.__name__, error=f"{type(error).__name__}: {error}"[:400])
+    else:
+        _note(kernel=kernel.__name__, ranks=len(calls), latency_us=report.latency_us)
+    finally:
+        kernels.WATCHERS.append(watch)
+    return ranks.start_ranks(kernel, calls)
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Every launch from now on goes through `watch`; launches of several ranks are timed as rank 0 sees them."""
+    """Every launch from now on goes through `watch` or `watch_ranks`."""
     kernels.WATCHERS.append(watch)
-    ranks = opentrn.nki.simulate_ranks
-
-    def simulate_ranks(kernel: Any, lnc: int, inputs: Any) -> Any:
-        results = ranks(kernel, lnc, inputs)
-        name = getattr(kernel, "__name__", "kernel")
-        kernels.WATCHERS.remove(watch)  # a check runs one rank, which would wait for the others in vain
-        try:
-            report = opentrn.profile(opentrn.nki.simulate(kernel)[lnc], mode="timing")(**inputs[0])
-        except Exception as error:
-            _note(kernel=name, error=f"{type(error).__name__}: {error}"[:400])
-        else:
-            _note(kernel=name, ranks=len(inputs), latency_us=report.latency_us)
-        finally:
-            kernels.WATCHERS.append(watch)
-        return results
-
-    opentrn.nki.simulate_ranks = simulate_ranks
+    ranks.WATCHERS.append(watch_ranks)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Launches are plain again."""
-    if watch in kernels.WATCHERS:
-        kernels.WATCHERS.remove(watch)
+    for watchers, ours in ((kernels.WATCHERS, watch), (ranks.WATCHERS, watch_ranks)):
+        if ours in watchers:
+            watchers.remove(ours)

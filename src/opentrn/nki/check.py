@@ -16,14 +16,15 @@ from opentrn.checks.outcome import Looks
 from opentrn.errors import Site
 from opentrn.execute.scrutiny import Otherwise
 from opentrn.nki import kernel as kernels
+from opentrn.nki import ranks
 from opentrn.nki.arrays import kind_of, leaves, told
 from opentrn.nki.inputs import fresh
 from opentrn.nki.kernel import Kernel, simulate, start
-from opentrn.nki.launch import Report
+from opentrn.nki.launch import Call, Report
 from opentrn.nki.profile import launch_key
 from opentrn.nki.values import ORDINARY, Values
 
-__all__ = ["LIMIT", "check", "checking", "evidence_of"]
+__all__ = ["LIMIT", "check", "checking", "evidence_of", "evidence_of_ranks"]
 
 LIMIT = 2_000_000
 """Steps of one core after which a checked kernel counts as endless: more than any public kernel takes."""
@@ -75,52 +76,69 @@ def evidence_of(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     target: str | None = None,
+    *how: Values,
+    **options: Any,
+) -> Evidence:
+    """`evidence_of_ranks` for one rank."""
+    return evidence_of_ranks(kernel, [(args, kwargs)], target, *how, **options)[0]
+
+
+def evidence_of_ranks(
+    kernel: Kernel,
+    calls: Sequence[Call],
+    target: str | None = None,
     values: Values = ORDINARY,
     *,
     watch: bool = True,
     rerun: bool = False,
     limit: int = LIMIT,
     explore: int = 0,
-) -> Evidence:
-    """What a run of `kernel` on copies of its arguments shows, faults and failures included; see `Evidence`."""
+) -> list[Evidence]:
+    """What a run of `kernel` on copies of each rank's arguments shows, faults and failures included; see `Evidence`."""
 
-    def launched(**mode: Any) -> Report:
-        given, named = fresh((args, kwargs), values)
-        return start(kernel, given, named, {"target": target, "strict": False, "catch": True, "limit": limit} | mode)
+    def launched(**mode: Any) -> list[Report]:
+        given = [fresh(call, values) for call in calls]
+        options = {"target": target, "strict": False, "catch": True, "limit": limit} | mode
+        return ranks.start_ranks(kernel, given, **options)
 
-    def once_more(**mode: Any) -> list[np.ndarray] | None:
+    def once_more(rank: int, **mode: Any) -> list[np.ndarray] | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            report = launched(**mode)
+            report = launched(**mode)[rank]
         return None if report.failures else _outputs(report)
 
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("default")
-        report = launched(trace=True, watch=watch)
-    return Evidence(
-        kernel.__name__,
-        kernel.func,
-        report.chip,
-        report.lnc,
-        report.traces or [],
-        faults=report.warnings,
-        failures=report.failures,
-        notices=[Notice(w.category, str(w.message), Site(w.filename, w.lineno)) for w in shown],
-        arguments=_told(kernel, args, kwargs),
-        sights=report.sights,
-        outputs=_outputs(report),
-        otherwise=lambda name, lines: once_more(other=Otherwise(name, lines)),
-        rerun=rerun,
-        reschedule=lambda schedule: once_more(schedule=schedule),
-        explore=explore,
-    )
+        reports = launched(trace=True, watch=watch)
+    notices = [Notice(w.category, str(w.message), Site(w.filename, w.lineno)) for w in shown]
+    return [
+        Evidence(
+            kernel.__name__,
+            kernel.func,
+            report.chip,
+            report.lnc,
+            report.traces or [],
+            faults=report.warnings,
+            failures=report.failures,
+            notices=notices,
+            arguments=(f"rank {rank} of {len(calls)}: " if len(calls) > 1 else "") + _told(kernel, *calls[rank]),
+            sights=report.sights,
+            outputs=_outputs(report),
+            otherwise=lambda name, lines, rank=rank: once_more(rank, other=Otherwise(name, lines)),
+            rerun=rerun,
+            reschedule=lambda schedule, rank=rank: once_more(rank, schedule=schedule),
+            explore=explore,
+        )
+        for rank, report in enumerate(reports)
+    ]
 
 
 @contextmanager
 def checking(look_at: Callable[[Evidence], None], target: str | None = None, **options: Any) -> Iterator[None]:
     """Give `look_at` the evidence of each distinct launch (kernel, chip, signature) inside the ``with`` block.
 
-    It comes from a run on copies of the arguments, before the launch itself, which then goes on as it would alone.
+    A launch on several ranks (`nki.simulate_ranks`) gives that of each. It comes from a run on copies of the arguments,
+    before the launch itself, which then goes on as it would alone.
     `options` are those of `evidence_of`.
     """
     seen = set()
@@ -132,11 +150,21 @@ def checking(look_at: Callable[[Evidence], None], target: str | None = None, **o
             look_at(evidence_of(kernel, args, kwargs, target or launch.get("target"), **options))
         return start(kernel, args, kwargs, launch)
 
+    def watched_ranks(kernel: Kernel, calls: Sequence[Call]) -> list[Report]:
+        key = (len(calls), *(launch_key(kernel, *call, {}) for call in calls))
+        if key not in seen:
+            seen.add(key)
+            for each in evidence_of_ranks(kernel, calls, target, **options):
+                look_at(each)
+        return ranks.start_ranks(kernel, calls)
+
     kernels.WATCHERS.append(watched)
+    ranks.WATCHERS.append(watched_ranks)
     try:
         yield
     finally:
         kernels.WATCHERS.remove(watched)
+        ranks.WATCHERS.remove(watched_ranks)
 
 
 def _told(kernel: Kernel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

@@ -39,7 +39,10 @@ from opentrn.program.storage import Allocation
 from opentrn.program.trace import Trace
 from opentrn.program.view import View
 
-__all__ = ["INSIDE", "Report", "launch", "launch_ranks"]
+__all__ = ["INSIDE", "Call", "Report", "launch", "launch_ranks"]
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""The arguments of one rank."""
 
 
 class _Inside(threading.local):
@@ -328,10 +331,7 @@ def _is_all_of(view: View) -> bool:
     return view.dynamic is None and (view.shape, view.strides, view.dtype) == (whole.shape, whole.strides, whole.dtype)
 
 
-_Call = tuple[tuple[Any, ...], dict[str, Any]]
-
-
-def _run(launches: Sequence[_Launch], lockstep: Lockstep, calls: Sequence[_Call]) -> list[Report]:
+def _run(launches: Sequence[_Launch], lockstep: Lockstep, calls: Sequence[Call]) -> list[Report]:
     cores = [core for launch in launches for core in launch.cores]
     mode = launches[0].mode
     failures: list[Exception] = []
@@ -378,7 +378,7 @@ def launch_ranks(
     function: Callable[..., Any],
     name: str,
     lnc: int,
-    calls: Sequence[_Call],
+    calls: Sequence[Call],
     *,
     target: str | None = None,
     default_target: str | None = None,
@@ -411,7 +411,7 @@ def launch_ranks(
 
 
 def _launched(
-    function: Callable[..., Any], name: str, lnc: int, calls: Sequence[_Call], options: settings.Settings, mode: Mode
+    function: Callable[..., Any], name: str, lnc: int, calls: Sequence[Call], options: settings.Settings, mode: Mode
 ) -> list[Report]:
     cores: list[Core] = []
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from opentrn.errors import LaunchError
 from opentrn.nki.arrays import kind_of
-from opentrn.nki.kernel import simulate
-from opentrn.nki.launch import launch_ranks
+from opentrn.nki.kernel import Kernel, simulate
+from opentrn.nki.launch import Call, Report, launch_ranks
 from opentrn.program.site import user_site
 
-__all__ = ["simulate_ranks"]
+__all__ = ["WATCHERS", "simulate_ranks", "start_ranks"]
+
+WATCHERS: list[Callable[[Kernel, Sequence[Call]], list[Report]]] = []
+"""Who runs launches of several ranks in place of `start_ranks`, the last one first (see `nki.check.checking`)."""
 
 
 def simulate_ranks(kernel: Any, lnc: int, inputs: Sequence[Mapping[str, Any]]) -> list[Any]:
@@ -27,11 +30,15 @@ def simulate_ranks(kernel: Any, lnc: int, inputs: Sequence[Mapping[str, Any]]) -
         raise LaunchError(
             "nki.simulate_ranks", site=user_site(), got="no inputs", expected="the arguments of each rank"
         )
-    made = simulate(kernel)
+    made = simulate(kernel)[lnc]
     taken: set[int] = set()
-    calls = [((), {name: _own(value, taken) for name, value in given.items()}) for given in inputs]
-    reports = launch_ranks(made.func, made.__name__, lnc, calls, default_target=made.target)
-    return [report.results for report in reports]
+    calls: list[Call] = [((), {name: _own(value, taken) for name, value in given.items()}) for given in inputs]
+    return [report.results for report in (WATCHERS[-1] if WATCHERS else start_ranks)(made, calls)]
+
+
+def start_ranks(kernel: Kernel, calls: Sequence[Call], **options: Any) -> list[Report]:
+    """Launch `kernel` on its cores of as many ranks as there are `calls`; a report for each."""
+    return launch_ranks(kernel.func, kernel.__name__, kernel.lnc, calls, default_target=kernel.target, **options)
 
 
 def _own(value: Any, taken: set[int]) -> Any:

@@ -33,6 +33,9 @@ class ReplicaGroup(NKIObject):
     def __init__(self, replica_groups: Any = None) -> None:
         self.replica_groups = replica_groups
 
+    def __repr__(self) -> str:
+        return f"ReplicaGroup({self.replica_groups!r})"
+
 
 _RECORD: dict[str, Callable[..., Any]] = {name: public_function(made) for name, made in COLLECTIVES.items()}
 
