@@ -183,7 +183,7 @@ def section(runs: Sequence[tuple[str, Path]], part: str = "") -> str:
         "",
         *_overview(runs),
         *_directories(runs),
-        "### What fails, and why",
+        f"### What fails, and why{', ' + part if part else ''}",
         "",
         *_failures(runs),
     ]  # fmt: skip

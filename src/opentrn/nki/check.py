@@ -76,11 +76,11 @@ def evidence_of(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     target: str | None = None,
-    *how: Values,
+    values: Values = ORDINARY,
     **options: Any,
 ) -> Evidence:
     """`evidence_of_ranks` for one rank."""
-    return evidence_of_ranks(kernel, [(args, kwargs)], target, *how, **options)[0]
+    return evidence_of_ranks(kernel, [(args, kwargs)], target, values, **options)[0]
 
 
 def evidence_of_ranks(
