@@ -138,8 +138,7 @@ def checking(look_at: Callable[[Evidence], None], target: str | None = None, **o
     """Give `look_at` the evidence of each distinct launch (kernel, chip, signature) inside the ``with`` block.
 
     A launch on several ranks (`nki.simulate_ranks`) gives that of each. It comes from a run on copies of the arguments,
-    before the launch itself, which then goes on as it would alone.
-    `options` are those of `evidence_of`.
+    before the launch itself, which then goes on as it would alone. `options` are those of `evidence_of_ranks`.
     """
     seen = set()
 
