@@ -20,6 +20,7 @@ from opentrn.checks.outcome import Looks
 from opentrn.nki import kernel as kernels
 from opentrn.nki import ranks
 from opentrn.nki.check import evidence_of_ranks
+from opentrn.nki.launch import Call
 from opentrn.profile.report import profile_report
 from opentrn.timing.simulate import simulate
 
@@ -50,7 +51,7 @@ def _measure(name: str, launched: Any) -> None:
     _note(kernel=name, instructions=launched.instruction_count, latency_us=report.latency_us)
 
 
-def _check(kernel: Any, calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]], target: str | None = None) -> None:
+def _check(kernel: Any, calls: Sequence[Call], target: str | None = None) -> None:
     """Every check of a run, on copies of the arguments; the labels of the findings, or the exception that one raised."""
     try:
         with warnings.catch_warnings():
@@ -75,18 +76,17 @@ def watch(kernel: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: M
     return launched
 
 
-def watch_ranks(kernel: Any, calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> Any:
+def watch_ranks(kernel: Any, calls: Sequence[Call]) -> Any:
     """Check a launch on several ranks, time what rank 0 runs, and give the test what it asked for."""
     _check(kernel, calls)
-    kernels.WATCHERS.remove(watch)
+    args, kwargs = calls[0]
     try:
-        report = opentrn.profile(kernel, mode="timing")(*calls[0][0], **calls[0][1])
+        with kernels.unwatched():
+            report = opentrn.profile(kernel, mode="timing")(*args, **kwargs)
     except Exception as error:
         _note(kernel=kernel.__name__, error=f"{type(error).__name__}: {error}"[:400])
     else:
         _note(kernel=kernel.__name__, ranks=len(calls), latency_us=report.latency_us)
-    finally:
-        kernels.WATCHERS.append(watch)
     return ranks.start_ranks(kernel, calls)
 
 
