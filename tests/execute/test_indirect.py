@@ -180,3 +180,55 @@ def test_a_list_of_offsets_that_is_too_short():
 
     with pytest.raises(KernelError, match="too few entries"):
         opentrn.run(kernel)(X, np.zeros((4, 1), np.int32))
+
+
+def test_a_scalar_offset_in_hbm_is_checked_as_an_address_not_by_its_dimension():
+    """nki-library selects along a dimension of size 1 whose step is that of the one it means (TensorView.select)."""
+
+    def kernel(x, i):
+        index = nl.load(i)
+        tile = nl.ndarray((1, 8), dtype=nl.float32)
+        nisa.dma_copy(dst=tile, src=x.reshape((8, 1, 8)).ap([[8, 1], [1, 8]], scalar_offset=index, indirect_dim=1))
+        return returned(tile)
+
+    at = [np.array([[i]], np.int32) for i in (0, 7, 8)]
+    assert np.array_equal(opentrn.run(kernel)(X, at[0]).results[0][0], X[0])
+    assert np.array_equal(opentrn.run(kernel)(X, at[1]).results[0][0], X[7])
+    with pytest.raises(KernelError, match="out of bounds") as caught:
+        opentrn.run(kernel)(X, at[2])
+    assert "index 8" in str(caught.value) and "0 <= index < 8" in str(caught.value)
+
+
+@pytest.mark.parametrize("bad", [4, 5, 31])
+def test_a_pattern_that_a_scalar_offset_moves_partly_out_of_its_tensor_says_which_indices_fit(bad):
+    def kernel(x, i, mode):
+        index = nl.load(i)
+        tile = nl.full((3, 8), -1.0, dtype=nl.float32)
+        nisa.dma_copy(dst=tile, src=x.ap([[16, 3], [1, 8]], scalar_offset=index, indirect_dim=0), oob_mode=mode)
+        return returned(tile)
+
+    index = np.array([[bad]], np.int32)
+    assert np.array_equal(
+        opentrn.run(kernel)(X, np.array([[3]], np.int32), nisa.oob_mode.error).results[0], X[3::2][:3]
+    )
+    with pytest.raises(KernelError, match="out of bounds") as caught:
+        opentrn.run(kernel)(X, index, nisa.oob_mode.error)
+    assert f"index {bad}" in str(caught.value) and "0 <= index < 4" in str(caught.value)
+    kept = opentrn.run(kernel)(X, index, nisa.oob_mode.skip).results[0]
+    inside = [row for row in range(3) if bad + 2 * row < 8]
+    assert np.array_equal(kept[: len(inside)], X[[bad + 2 * row for row in inside]])
+    assert (kept[len(inside) :] == -1).all()
+
+
+@pytest.mark.parametrize("bad", [1, 4])
+def test_a_scalar_offset_on_the_chip_stays_below_the_size_of_its_dimension(bad):
+    """Engines walk inside a partition; the next one's elements do not follow there."""
+
+    def kernel(x, i):
+        index, tile = nl.load(i), nl.load(x)
+        got = nl.ndarray((8, 1), dtype=nl.float32)
+        nisa.tensor_copy(dst=got, src=tile.reshape((8, 8, 1)).ap([[8, 8], [1, 1]], scalar_offset=index, indirect_dim=2))
+        return returned(got)
+
+    with pytest.raises(KernelError, match="out of bounds"):
+        opentrn.run(kernel)(X, np.array([[bad]], np.int32))

@@ -1,7 +1,8 @@
 """Run-time addresses: gather and scatter through scalar, vector and tensor indirection.
 
 Address of an element: ``offset + index * step + sum(stride * position)`` (nki-aps.rst, SDK 2.32). An index is legal
-when it is at least 0 and below the size of the indirect dimension; rows that would leave the tensor are illegal too.
+when it is at least 0 and below the size of the indirect dimension; elements that would leave the tensor are illegal too.
+A scalar index of an access pattern in HBM is a dynamic start address, for which only the latter counts (dma_copy).
 """
 
 from __future__ import annotations
@@ -37,6 +38,17 @@ class Addresses:
     def complaint(self) -> str:
         """The first of them, for a message."""
         return _complaint(self.bad)
+
+    @property
+    def limit(self) -> int:
+        """The number of index values at which no element is illegal, for a message."""
+        view, move = self.view, self.view.dynamic
+        assert move is not None
+        if move.kind != "scalar" or move.step <= 0:
+            return move.limit
+        total = view.block.nbytes // access.carrier(view).itemsize
+        reach = sum((n - 1) * s for n, s in zip(view.shape, view.strides, strict=True) if s > 0)
+        return min(move.limit, max(0, (total - 1 - view.offset - reach) // move.step + 1))
 
     @property
     def all_valid(self) -> bool:
@@ -107,6 +119,12 @@ class Rows:
     def complaint(self) -> str:
         """The first index values that are out of bounds, for a message."""
         return _complaint(self.index[~self.legal])
+
+    @property
+    def limit(self) -> int:
+        """The number of index values at which no element is illegal, for a message."""
+        assert self.view.dynamic is not None
+        return min(self.view.dynamic.limit, self.values.shape[0])
 
     @property
     def all_valid(self) -> bool:

@@ -52,8 +52,7 @@ class Tile:
 
     def require_valid(self, chosen: np.ndarray | None = None) -> None:
         """Raise KernelError when a run-time index is out of bounds (of the elements where `chosen`)."""
-        where, move = self.where(), self.view.dynamic
-        assert move is not None
+        where = self.where()
         if where.all_valid:
             return
         bad = ~where.valid if chosen is None else ~where.valid & chosen.reshape(where.valid.shape)
@@ -62,7 +61,7 @@ class Tile:
                 f"{self.name}: a run-time index is out of bounds",
                 kind="bounds",
                 got=where.complaint,
-                expected=f"0 <= index < {move.limit}",
+                expected=f"0 <= index < {where.limit}",
                 hint="a DMA can leave such rows out with oob_mode=nisa.oob_mode.skip",
             )
 

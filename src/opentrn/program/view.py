@@ -567,13 +567,14 @@ class View(_Layout):
             raise _fail("access pattern", got="scalar_offset and vector_offset", expected="at most one of them")
         steps, shape = [s for s, _ in pairs], tuple(n for _, n in pairs)
         index, kind = (scalar_offset, "scalar") if vector_offset is None else (vector_offset, "vector")
-        dynamic = None if index is None else self._pattern_index(kind, index, indirect_dim, new, shape)
+        lowest = start + sum((n - 1) * s for s, n in pairs if s < 0)
+        dynamic = None if index is None else self._pattern_index(kind, index, indirect_dim, new, lowest)
         if kind == "vector":
             steps[0] = 0  # replaced by the index; the documented step there is ignored
         view = self._make(self.storage, shape, tuple(steps), start, new.name, dynamic)
         return view._checked_extent()
 
-    def _pattern_index(self, kind: str, index: Any, dim: int, new: DType, shape: tuple[int, ...]) -> Indirection:
+    def _pattern_index(self, kind: str, index: Any, dim: int, new: DType, lowest: int) -> Indirection:
         if self.dynamic is not None:
             raise _fail("second run-time index on one view", got="an indirect view", expected="one run-time index")
         dim = self._dim(dim, partition_ok=True)
@@ -589,7 +590,12 @@ class View(_Layout):
         step = prod(self.shape[dim + 1 :]) * self.dt.itemsize
         if step % new.itemsize:
             raise _fail("access pattern dtype", got=f"row of {step} bytes as {new.name}", expected="a whole number")
-        return Indirection(kind, index, step // new.itemsize, self.shape[dim], self)
+        step, limit = step // new.itemsize, self.shape[dim]
+        if kind == "scalar" and self.buffer.is_hbm:
+            # The start address is dynamic, and what is checked is the address (dma_copy, SDK 2.32). nki-library relies
+            # on it where dimensions share a step: it goes along one of size 1. From here on no element is inside.
+            limit = (self.storage.allocation.nbytes // new.itemsize - 1 - lowest) // step + 1
+        return Indirection(kind, index, step, limit, self)
 
     def _checked_extent(self) -> Self:
         """Itself, marked where its static address leaves the storage; on chip the partition step must be the pitch."""
