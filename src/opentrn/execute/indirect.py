@@ -16,6 +16,7 @@ from opentrn.errors import KernelError, ViewError
 from opentrn.execute import access
 from opentrn.isa.enums import engine
 from opentrn.numerics.latitude import taken
+from opentrn.program.strides import ends
 from opentrn.program.view import View
 
 __all__ = ["Addresses", "Rows", "addresses"]
@@ -47,8 +48,8 @@ class Addresses:
         if move.kind != "scalar" or move.step <= 0:
             return move.limit
         total = view.block.nbytes // access.carrier(view).itemsize
-        reach = sum((n - 1) * s for n, s in zip(view.shape, view.strides, strict=True) if s > 0)
-        return min(move.limit, max(0, (total - 1 - view.offset - reach) // move.step + 1))
+        last = ends(view.offset, view.shape, view.strides)[1]
+        return min(move.limit, max(0, (total - 1 - last) // move.step + 1))
 
     @property
     def all_valid(self) -> bool:
@@ -232,8 +233,7 @@ def _rows(view: View, move: Any, index: np.ndarray, legal: np.ndarray) -> Rows |
     shape, strides = (view.shape[1:], view.strides[1:]) if by_row else (view.shape, view.strides)
     if any(s < 0 for s in strides):
         return None
-    reach = sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-    places = (view.block.nbytes // held.itemsize - 1 - view.offset - reach) // move.step + 1
+    places = (view.block.nbytes // held.itemsize - 1 - ends(view.offset, shape, strides)[1]) // move.step + 1
     rows, fine = index.reshape(-1), np.broadcast_to(legal, index.shape).reshape(-1)
     if places < 1 or bool((fine & (rows >= places)).any()):
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-__all__ = ["contiguous", "is_dense", "reshape_strides"]
+__all__ = ["contiguous", "ends", "is_dense", "reshape_strides"]
 
 
 def contiguous(shape: Sequence[int]) -> tuple[int, ...]:
@@ -15,6 +15,12 @@ def contiguous(shape: Sequence[int]) -> tuple[int, ...]:
         strides.append(step)
         step *= size
     return tuple(reversed(strides))
+
+
+def ends(offset: int, shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int]:
+    """The numbers of the first and the last element that a pattern from `offset` touches."""
+    reach = [(n - 1) * s for n, s in zip(shape, strides, strict=True)]
+    return offset + sum(r for r in reach if r < 0), offset + sum(r for r in reach if r > 0)
 
 
 def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:

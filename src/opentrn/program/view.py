@@ -20,7 +20,7 @@ from opentrn.program import native
 from opentrn.program.layout import Layout
 from opentrn.program.site import user_site
 from opentrn.program.storage import Storage
-from opentrn.program.strides import contiguous, is_dense, reshape_strides
+from opentrn.program.strides import contiguous, ends, is_dense, reshape_strides
 
 __all__ = ["DynamicSlice", "Indirection", "View"]
 
@@ -550,7 +550,8 @@ class View(_Layout):
         """An explicit access pattern over the storage, in elements of `dtype`.
 
         `offset` is added to the view's own offset (API reference of SDK 2.32; older guides say it replaces it: the
-        two agree on whole tensors). The step of a run-time index comes from this view's shape, not from `pattern`.
+        two agree on whole tensors). The step of a run-time index comes from this view's shape, not from `pattern`. In HBM
+        a scalar index may go as far as the tensor does, elsewhere, and a vector's entries, to the end of its dimension.
         """
         new = dtype_of(dtype) if dtype is not None else self.dt
         self._refuse_wide(new)
@@ -567,8 +568,9 @@ class View(_Layout):
             raise _fail("access pattern", got="scalar_offset and vector_offset", expected="at most one of them")
         steps, shape = [s for s, _ in pairs], tuple(n for _, n in pairs)
         index, kind = (scalar_offset, "scalar") if vector_offset is None else (vector_offset, "vector")
-        lowest = start + sum((n - 1) * s for s, n in pairs if s < 0)
-        dynamic = None if index is None else self._pattern_index(kind, index, indirect_dim, new, lowest)
+        dynamic = None
+        if index is not None:
+            dynamic = self._pattern_index(kind, index, indirect_dim, new, ends(start, shape, steps)[0])
         if kind == "vector":
             steps[0] = 0  # replaced by the index; the documented step there is ignored
         view = self._make(self.storage, shape, tuple(steps), start, new.name, dynamic)
@@ -601,8 +603,7 @@ class View(_Layout):
         """Itself, marked where its static address leaves the storage; on chip the partition step must be the pitch."""
         allocation = self.storage.allocation
         total = allocation.nbytes // self.dt.itemsize
-        reach = [(n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)]
-        low, high = self.offset + sum(r for r in reach if r < 0), self.offset + sum(r for r in reach if r > 0)
+        low, high = ends(self.offset, self.shape, self.strides)
         vector = self.dynamic is not None and self.dynamic.kind == "vector"
         if self.buffer.on_chip and not vector and self.shape[0] > 1 and self.strides[0] != self.pitch:
             raise ViewError(
