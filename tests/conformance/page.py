@@ -177,7 +177,7 @@ def section(runs: Sequence[tuple[str, Path]], part: str = "") -> str:
         "as its `nki`. Each test compares with the library's torch or numpy golden at the library's tolerance.",
         f"{record['machine']}; {versions}; opentrn {record['commit']}.",
         f"What the adapter had to make up because opentrn lacks it: {record['synthesised']}.",
-        f"At most {record['memory_gib']:g} GiB of address space per process, {record['timeout_s']} s per test.",
+        f"At most {record['memory_gib']:g} GiB resident per process, {record['timeout_s']} s per test.",
         "",
         "    python tests/conformance/nki_library.py --checkout NKI_LIBRARY --adapter ADAPTER --out FOLDER -m fast",
         "",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -14,6 +17,8 @@ import opentrn.nki as nki
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
 from opentrn.numerics.dtypes import PACKED_VOID
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", PACKED_VOID)
@@ -71,27 +76,84 @@ def test_the_largest_of_a_group_of_mx_inputs_fixes_its_scale() -> None:
     assert 0.4 < (values < 0).mean() < 0.6
 
 
-@pytest.mark.parametrize("quantized", ["ROW", "STATIC"])
-def test_weights_quantized_by_rows_get_a_scale_per_column(quantized: str) -> None:
+@pytest.mark.parametrize("quantized", ["ROW", "STATIC", "NONE"])
+def test_quantized_weights_are_as_large_as_others_by_rows_with_a_scale_per_column(quantized: str) -> None:
     kind = SimpleNamespace(name=quantized)
     cfg = SimpleNamespace(quantization_type=kind, q_heads=6, d_head=4, H=16)
-    inputs = {
+    weights = np.random.default_rng(0).uniform(-240, 240, (cfg.H, 8 * cfg.d_head)).astype(np.float32)
+    inputs: dict[str, Any] = {
         "quantization_type_qkv": kind,
-        "W_qkv": np.zeros((cfg.H, 8 * cfg.d_head)),
-        "W_out": np.zeros((6 * cfg.d_head, cfg.H)),
-        "weight_dequant_scale_qkv": np.broadcast_to([1.0, 2.0, 3.0], (128, 3)),
-        "weight_dequant_scale_out": np.full((128, 1), 4.0),
+        "W_qkv": weights,
+        "W_out": weights[:, : 6 * cfg.d_head].T,
+        "weight_dequant_scale_qkv": None,
+        "weight_dequant_scale_out": None,
     }
+    if quantized != "NONE":
+        inputs["weight_dequant_scale_qkv"] = np.broadcast_to(np.float32([1.0, 2.0, 3.0]), (128, 3))
+        inputs["weight_dequant_scale_out"] = np.full((128, 1), 4.0, np.float32)
     suite = SimpleNamespace(
         generate_kernel_inputs=lambda cfg: dict(inputs), _create_per_rank_inputs=lambda *given: given[0]
     )
-    mended.scaled_by_column(suite)
+    mended.scaled(suite)
     made = suite.generate_kernel_inputs(cfg)
-    of_rank = suite._create_per_rank_inputs(dict(made), 3, 2, cfg.d_head)["weight_dequant_scale_qkv"]
-    if quantized == "STATIC":
-        assert made["weight_dequant_scale_qkv"].shape == of_rank.shape == (128, 3)
-        assert made["weight_dequant_scale_out"].shape == (128, 1)
+    if quantized == "NONE":
+        assert made == inputs
         return
-    assert made["weight_dequant_scale_qkv"][5].tolist() == 24 * [1.0] + 4 * [2.0] + 4 * [3.0]
-    assert of_rank[5].tolist() == 8 * [1.0] + 4 * [2.0] + 4 * [3.0]  # two heads of q each
-    assert made["weight_dequant_scale_out"].shape == (128, cfg.H)
+    of_rank = suite._create_per_rank_inputs(dict(made), 3, 2, cfg.d_head)["weight_dequant_scale_qkv"]
+    qkv, out = made["weight_dequant_scale_qkv"], made["weight_dequant_scale_out"]
+    columns = {"ROW": (8 * cfg.d_head, 4 * cfg.d_head, cfg.H), "STATIC": (3, 3, 1)}[
+        quantized
+    ]  # a rank has two heads of q
+    assert (qkv.shape, of_rank.shape, out.shape) == tuple((128, n) for n in columns)
+    assert (weights * qkv[0, 0]).std() == pytest.approx(cfg.H**-0.5, rel=0.05)
+    assert (inputs["W_out"] * out[0, 0]).std() == pytest.approx(0.5, rel=0.05)
+
+
+def test_the_faster_normal_numbers_are_normal_and_follow_the_seed() -> None:
+    np.random.seed(3)
+    drawn = mended.normal(2.0, 60.0, (400, 500))
+    assert drawn.mean() == pytest.approx(2, abs=0.5) and drawn.std() == pytest.approx(60, rel=0.01)
+    assert (np.abs(drawn - 2) > 120).mean() == pytest.approx(0.0455, rel=0.05)
+    np.random.seed(3)
+    assert np.array_equal(mended.normal(2.0, 60.0, (400, 500)), drawn)
+
+
+_HELD = """
+import resource, sys
+import numpy as np
+
+def test_too_large():
+    held = [np.ones(2**22) for _ in range(200)]
+
+def test_after():
+    assert resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY and not getattr(sys, "last_value", None)
+    np.ones(2**24)
+
+def test_pages_that_nobody_wrote():
+    held = [np.empty(2**24) for _ in range(100)]
+"""
+
+
+def test_a_test_that_needs_more_than_the_limit_fails_and_the_next_has_all_of_it(tmp_path: Path) -> None:
+    (tmp_path / "test_held.py").write_text(_HELD)
+    made = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "tests.conformance.resident",
+            "-p",
+            "no:cacheprovider",
+            str(tmp_path),
+        ],
+        env={**os.environ, "OPENTRN_MEMORY": "1.5", "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 failed, 2 passed" in made.stdout and "Unable to allocate 32.0 MiB" in made.stdout, (
+        made.stdout + made.stderr
+    )

@@ -242,6 +242,12 @@ class Core:
                 return made
 
     # ---------------------------------------------------------------- execution
+    def close(self) -> None:
+        """Part with the recorder, each of which knows the other: what a failed launch left there would keep its tensors."""
+        recorder = self.recorder
+        recorder.pending.clear()
+        recorder.flush, recorder.state = recorder.pending.clear, None
+
     def flush(self) -> None:
         """Execute everything recorded so far."""
         recorder = self.recorder

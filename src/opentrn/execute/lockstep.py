@@ -48,8 +48,14 @@ class Lockstep:
         self._done.acquire()
         for thread in threads:
             thread.join()
-        if self._failure is not None:
-            raise self._failure
+        failure, self._failure = self._failure, None
+        try:
+            if failure is not None:
+                raise failure
+        finally:
+            del (
+                failure
+            )  # its traceback holds this frame: kept here, all tensors of the launch would wait for the collector
         return self.results
 
     def _main(self, core: int, body: Callable[[int], Any]) -> None:

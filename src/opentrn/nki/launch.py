@@ -421,4 +421,9 @@ def _launched(
     lockstep = Lockstep(lnc * len(calls), resume, lnc)
     launches = [_Launch(function, name, lockstep, rank, options, mode) for rank in range(len(calls))]
     cores += [core for each in launches for core in each.cores]
-    return _run(launches, lockstep, calls)
+    try:
+        return _run(launches, lockstep, calls)
+    finally:
+        for core in cores:
+            core.close()
+        cores.clear()  # the lockstep knows them through `resume`, and they know it
