@@ -7,9 +7,6 @@
 - The golden of nc_matmul_mx contracts with `np.einsum`'s own loops, minutes per test too; here by matrix products.
 - The inputs of attention_block_tkg are scaled as for static quantization also where a test quantizes by rows: the kernel
   asserts, as its golden takes for granted, a scale per output column there. Here each column has the one of its matrix.
-- These scales are drawn at random, so that weights of 8 bits are up to 50 times as large as those that the same function
-  makes without quantization: N(0, 1/sqrt(H)), since larger ones turn the softmax into an argmax, which rounding flips (its
-  own comment). Here the scale of each matrix gives it the standard deviation of the unquantized one.
 - Its caches of 8 bits are drawn by numpy's oldest generator, half a minute for the longest contexts; here by a faster one.
 """
 
@@ -24,12 +21,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-__all__ = ["largest_first", "mend", "normal", "scaled", "stabilized"]
+__all__ = ["largest_first", "mend", "normal", "scaled_by_column", "stabilized"]
 
 FUNCTION, GENERATOR = "stream_shuffle_broadcast", "generate_stabilized_mx_data"
 ROWS, COLUMNS = 8, 4  # of a group that shares a scale
-DEVIATION, OUT_DEVIATION = 240 / 3**0.5, 0.5
-"""Standard deviations: of the suite's 8-bit weights, uniform up to 240, and of its unquantized output projection."""
 
 
 def mend() -> list[str]:
@@ -81,23 +76,18 @@ def normal(mean: float, deviation: float, shape: tuple[int, ...]) -> np.ndarray:
     return drawn
 
 
-def scaled(suite: Any) -> None:
-    """Give the quantized weights of attention_block_tkg (the module `suite` makes them) scales to fit, per column by rows."""
+def scaled_by_column(suite: Any) -> None:
+    """Give the inputs of attention_block_tkg (the module `suite` makes them) the scales of weights quantized by rows."""
     inputs, per_rank = suite.generate_kernel_inputs, suite._create_per_rank_inputs
     suite.np = SimpleNamespace(**{**vars(np), "random": SimpleNamespace(**{**vars(np.random), "normal": normal})})
 
     def generate(cfg: Any) -> Any:
-        made, kind = inputs(cfg), cfg.quantization_type.name
-        if kind == "NONE":
-            return made
-        scales = {"qkv": cfg.H**-0.5 / DEVIATION, "out": OUT_DEVIATION / DEVIATION}
-        heads = [made["W_qkv"].shape[1] - 2 * cfg.d_head, cfg.d_head, cfg.d_head]
-        for which, columns in (("qkv", heads), ("out", cfg.H)):
-            name = f"weight_dequant_scale_{which}"
-            if made[name] is not None:
-                made[name] = np.full_like(made[name], scales[which])
-                if kind == "ROW":
-                    made[name] = np.repeat(made[name], columns, axis=1)
+        made = inputs(cfg)
+        if cfg.quantization_type.name == "ROW":
+            heads = [made["W_qkv"].shape[1] - 2 * cfg.d_head, cfg.d_head, cfg.d_head]
+            made["weight_dequant_scale_qkv"] = np.repeat(made["weight_dequant_scale_qkv"], heads, axis=1)
+            if made["W_out"] is not None:
+                made["weight_dequant_scale_out"] = np.repeat(made["weight_dequant_scale_out"], cfg.H, axis=1)
         return made
 
     def cut(base: Any, ranks: int, q_heads: int, d_head: int, *more: Any) -> Any:
@@ -117,7 +107,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         golden.np = SimpleNamespace(**{**vars(np), "einsum": partial(np.einsum, optimize=True)})
     for name, module in list(sys.modules.items()):
         if name.endswith("transformer.test_attention_block_tkg"):
-            scaled(module)
+            scaled_by_column(module)
     suite = sys.modules.get("test.integration.nkilib.utils.tensor_generators")
     if suite is None:
         return

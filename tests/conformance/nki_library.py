@@ -45,6 +45,7 @@ class Options:
     timeout_s: int = 1800
     sample: float = 1.0
     older: bool = False
+    to_scale: bool = False
     resume: bool = False
     more: tuple[str, ...] = ()
 
@@ -62,6 +63,7 @@ class Record:
     timeout_s: int
     sample: float
     older: bool
+    to_scale: bool
     more: tuple[str, ...]
     checkout_commit: str
     commit: str
@@ -105,6 +107,7 @@ def _environment(options: Options) -> dict[str, str]:
         "mended",
         "resident",
         *(["older"] if options.older else []),
+        *(["to_scale"] if options.to_scale else []),
         *(["timed"] if options.timed else []),
     ]
     return {
@@ -196,6 +199,9 @@ def main() -> None:
     parser.add_argument(
         "--as-nki-0.4", dest="older", action="store_true", help="with the scales of quantize_mx before 0.5"
     )
+    parser.add_argument(
+        "--to-scale", action="store_true", help="attention_block_tkg with scales that fit its 8-bit numbers"
+    )
     parser.add_argument("--resume", action="store_true", help="leave out the tests that FOLDER has results of")
     parser.add_argument("--timeout", type=int, default=1800, help="seconds per test")
     parser.add_argument("files", nargs="*", help="test files of the checkout; all without")
@@ -212,6 +218,7 @@ def main() -> None:
         timeout_s=given.timeout,
         sample=given.sample,
         older=given.older,
+        to_scale=given.to_scale,
         resume=given.resume,
         more=(*(["-k", given.keyword] if given.keyword else []), *more),
     )

@@ -85,7 +85,11 @@ def _overview(runs: Sequence[tuple[str, Path]]) -> list[str]:
         counts = _counts(results)
         blind = sum(each["outcome"] == "passed" and not each.get("compared") for each in results)
         seconds = [sum(file[key] for file in record["files"].values()) for key in ("wall", "user", "system")]
-        target = record["target"] + (", as NKI 0.4" if record.get("older") else "")
+        target = (
+            record["target"]
+            + (", as NKI 0.4" if record.get("older") else "")
+            + (", scales that fit" if record.get("to_scale") else "")
+        )
         cpu = f"{(seconds[1] + seconds[2]) / 60:.0f} min"
         rows.append(
             (name, target, record["seed"], counts["passed"], blind, counts["failed"], _share(counts), counts["skipped"],

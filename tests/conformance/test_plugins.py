@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.conformance import mended, older, packed
+from tests.conformance import mended, older, packed, to_scale
 
 import opentrn.nki as nki
 import opentrn.nki.isa as nisa
@@ -76,37 +76,54 @@ def test_the_largest_of_a_group_of_mx_inputs_fixes_its_scale() -> None:
     assert 0.4 < (values < 0).mean() < 0.6
 
 
-@pytest.mark.parametrize("quantized", ["ROW", "STATIC", "NONE"])
-def test_quantized_weights_are_as_large_as_others_by_rows_with_a_scale_per_column(quantized: str) -> None:
+@pytest.mark.parametrize("quantized", ["ROW", "STATIC"])
+def test_weights_quantized_by_rows_get_a_scale_per_column(quantized: str) -> None:
     kind = SimpleNamespace(name=quantized)
     cfg = SimpleNamespace(quantization_type=kind, q_heads=6, d_head=4, H=16)
-    weights = np.random.default_rng(0).uniform(-240, 240, (cfg.H, 8 * cfg.d_head)).astype(np.float32)
-    inputs: dict[str, Any] = {
+    inputs = {
         "quantization_type_qkv": kind,
-        "W_qkv": weights,
-        "W_out": weights[:, : 6 * cfg.d_head].T,
-        "weight_dequant_scale_qkv": None,
-        "weight_dequant_scale_out": None,
+        "W_qkv": np.zeros((cfg.H, 8 * cfg.d_head)),
+        "W_out": np.zeros((6 * cfg.d_head, cfg.H)),
+        "weight_dequant_scale_qkv": np.broadcast_to([1.0, 2.0, 3.0], (128, 3)),
+        "weight_dequant_scale_out": np.full((128, 1), 4.0),
     }
-    if quantized != "NONE":
-        inputs["weight_dequant_scale_qkv"] = np.broadcast_to(np.float32([1.0, 2.0, 3.0]), (128, 3))
-        inputs["weight_dequant_scale_out"] = np.full((128, 1), 4.0, np.float32)
     suite = SimpleNamespace(
         generate_kernel_inputs=lambda cfg: dict(inputs), _create_per_rank_inputs=lambda *given: given[0]
     )
-    mended.scaled(suite)
+    mended.scaled_by_column(suite)
     made = suite.generate_kernel_inputs(cfg)
-    if quantized == "NONE":
-        assert made == inputs
-        return
     of_rank = suite._create_per_rank_inputs(dict(made), 3, 2, cfg.d_head)["weight_dequant_scale_qkv"]
-    qkv, out = made["weight_dequant_scale_qkv"], made["weight_dequant_scale_out"]
-    columns = {"ROW": (8 * cfg.d_head, 4 * cfg.d_head, cfg.H), "STATIC": (3, 3, 1)}[
-        quantized
-    ]  # a rank has two heads of q
-    assert (qkv.shape, of_rank.shape, out.shape) == tuple((128, n) for n in columns)
-    assert (weights * qkv[0, 0]).std() == pytest.approx(cfg.H**-0.5, rel=0.05)
-    assert (inputs["W_out"] * out[0, 0]).std() == pytest.approx(0.5, rel=0.05)
+    if quantized == "STATIC":
+        assert made["weight_dequant_scale_qkv"].shape == of_rank.shape == (128, 3)
+        assert made["weight_dequant_scale_out"].shape == (128, 1)
+        return
+    assert made["weight_dequant_scale_qkv"][5].tolist() == 24 * [1.0] + 4 * [2.0] + 4 * [3.0]
+    assert of_rank[5].tolist() == 8 * [1.0] + 4 * [2.0] + 4 * [3.0]  # two heads of q each
+    assert made["weight_dequant_scale_out"].shape == (128, cfg.H)
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_scales_that_fit_give_the_numbers_of_the_unquantized_test(cached: bool) -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.uniform(-240, 240, (256, 96)).astype(np.float32)
+    inputs = {
+        "weight_dequant_scale_qkv": np.broadcast_to(np.float32([1.0, 2.0, 3.0]), (128, 3)),
+        "input_dequant_scale_qkv": np.full((128, 1), 4.0, np.float32),
+        "weight_dequant_scale_out": np.full((128, 1), 5.0, np.float32),
+        "input_dequant_scale_out": None,
+        "k_scale": np.full((1, 1), 100.0, np.float32) if cached else None,
+        "softmax_scale": None,
+        "W_qkv": weights,
+    }
+    made = to_scale.to_scale(inputs, 256, 64)
+    assert made["weight_dequant_scale_qkv"].shape == (128, 3) and made["W_qkv"] is weights
+    assert (weights * made["weight_dequant_scale_qkv"][0, 0]).std() == pytest.approx(1 / 16, rel=0.02)
+    assert (weights * made["weight_dequant_scale_out"][0, 0]).std() == pytest.approx(0.5, rel=0.02)
+    x = rng.uniform(-1, 1, (8, 256)) * 1.5
+    normalized = x / (x / 1.5).std(axis=1, keepdims=True)
+    assert 200 < np.abs(normalized / made["input_dequant_scale_qkv"][0, 0]).max() < 260
+    assert made["input_dequant_scale_out"] is None
+    assert made["softmax_scale"] == (pytest.approx(1 / 800) if cached else None)
 
 
 def test_the_faster_normal_numbers_are_normal_and_follow_the_seed() -> None:
