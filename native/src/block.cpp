@@ -43,12 +43,16 @@ int64_t count_written(const uint8_t* shadow, int64_t count) {
 
 }  // namespace
 
-Block::Block(int64_t nbytes, int64_t unit) : Block(nullptr, nbytes, unit) { bytes = allocate(nbytes); }
+Block::Block(int64_t nbytes, int64_t unit) : Block(nullptr, nbytes, unit) {}
 
 Block::Block(std::shared_ptr<Storage> lent, int64_t nbytes, int64_t unit)
     : nbytes(nbytes), unit(unit), bytes(std::move(lent)) {
     if (nbytes < 0) throw std::invalid_argument("Block: nbytes must not be negative");
     if (unit < 1 || nbytes % unit) throw std::invalid_argument("Block: unit must be positive and divide nbytes");
+}
+
+void Block::need_bytes() {
+    if (!bytes) bytes = allocate(nbytes);
 }
 
 void Block::need_shadow() {
@@ -84,9 +88,9 @@ void Block::refine(int64_t smaller_unit) {
     forget_count();
 }
 
-void Block::release() {
+void Block::discard() {
     bytes.reset();
-    shadow.reset();
+    set_state(State::untouched);
 }
 
 bool Block::all_written(const Footprint& footprint, int64_t offset) const {

@@ -28,16 +28,20 @@ public:
 
     int64_t nbytes, unit;  // unit: bytes per entry of the shadow
     State state = State::untouched;
-    std::shared_ptr<Storage> bytes;
+    std::shared_ptr<Storage> bytes;   // nullptr until asked for
     std::shared_ptr<Storage> shadow;  // nullptr unless partial or asked for
 
-    uint8_t* data() const { return bytes ? bytes->data : nullptr; }
+    uint8_t* data() {
+        need_bytes();
+        return bytes->data;
+    }
     int64_t units() const { return nbytes / unit; }
+    void need_bytes();
     void need_shadow();  // creates it from the state
     void forget_count() { written_units = unknown; }
     void set_state(State state);
     void refine(int64_t smaller_unit);
-    void release();
+    void discard();  // gives back the memory; nothing is written then
 
     bool all_written(const Footprint& footprint, int64_t offset) const;
     Coverage coverage(const Footprint& footprint, int64_t offset) const;

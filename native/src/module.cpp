@@ -41,8 +41,8 @@ Bytes view_of(const std::shared_ptr<Storage>& storage, int64_t count) {
     return Bytes(storage->data, {static_cast<size_t>(count)}, owner);
 }
 
-Bytes array_of(const Block& block) {
-    if (!block.bytes) throw nb::value_error("this Block has been released");
+Bytes array_of(Block& block) {
+    block.need_bytes();
     return view_of(block.bytes, block.nbytes);
 }
 
@@ -159,7 +159,7 @@ NB_MODULE(_native, m) {
             },
             "0 nothing written, 1 partly, 2 all written.")
         .def("refine", &Block::refine, "unit"_a, "Keeps the shadow at a smaller unit.")
-        .def("release", &Block::release, "Lets go of the bytes; numpy views already handed out keep them.");
+        .def("discard", &Block::discard, "Gives back the memory, nothing is written then; numpy views already handed out keep it.");
     nb::class_<Plan>(m, "Plan", "A compiled instruction signature.").def_prop_ro("opcode", [](const Plan& self) {
         return self.instruction->name;
     });

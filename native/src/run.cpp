@@ -8,7 +8,7 @@ namespace opentrn {
 namespace {
 
 bool inside(const Footprint& footprint, int64_t offset, const Block& block) {
-    return block.data() && offset + footprint.low >= 0 && offset + footprint.high <= block.nbytes;
+    return offset + footprint.low >= 0 && offset + footprint.high <= block.nbytes;
 }
 
 bool must_be_written(const Plan& plan, int k) {

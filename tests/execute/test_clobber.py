@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import resource
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from harness import inside
@@ -9,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import opentrn
+import opentrn.nki as nki
 import opentrn.nki.isa as nisa
 import opentrn.nki.language as nl
 from opentrn.errors import AddressError, MemoryFault
@@ -209,6 +214,43 @@ def test_without_strict_it_is_a_warning():
     assert (x == 1).all()  # every tensor owns its values; the fault is what the chip would have done
     with pytest.raises(MemoryFault):
         opentrn.run(kernel)(x)
+
+
+def resident_mib():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_that_the_chip_does_not_have_is_given_back():
+    resident = []
+
+    @nki.jit
+    def kernel(x):
+        kept = []
+        for _ in range(100):  # 400 MiB, in turn at the same 4 MiB
+            kept.append(at(0, 0, (128, 8192)))
+            nisa.memset(kept[-1], value=1.0)
+            resident.append(resident_mib())
+        nisa.dma_copy(dst=x, src=kept[-1][:4, :8])
+
+    x = np.zeros((4, 8), np.float32)
+    kernel(x)
+    assert (x == 1).all() and resident[-1] - resident[0] < 200
+
+
+@pytest.mark.parametrize("part", [slice(None), slice(0, 4)])
+def test_what_was_given_back_can_be_written_again(part):
+    @inside
+    def _():
+        first, second = at(0, 0), at(0, 0)
+        write(first, 1.0)
+        write(second, 2.0)
+        write(first[:, part], 3.0)
+        read(first[:, part])
+        assert (first[:, part].numpy() == 3).all()
+        assert clobbered(second).got.startswith("128 bytes" if part == slice(None) else "64 bytes")
+        if part != slice(None):
+            assert clobbered(first).got.startswith("64 bytes")
 
 
 @pytest.mark.parametrize("address", [(0, -64), (-32, 0), (128, 0), (125, 0), (0, 300_000)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -510,3 +512,27 @@ def test_results_that_were_written_in_part_are_named():
         report = opentrn.run(kernel)(np.ones((4, 4), np.float32))
     assert np.isnan(report.results[2:]).all() and (report.results[:2] == 1).all()
     assert "never written" in str(report.warnings[0])
+
+
+@pytest.mark.parametrize("lnc", [1, 2])
+@pytest.mark.parametrize("error", [ValueError, MemoryError])
+def test_a_launch_that_fails_keeps_nothing(lnc, error):
+    """A reference cycle would keep its tensors until Python's collector runs, which may be many launches later."""
+    seen = []
+
+    @nki.jit
+    def kernel(x):
+        tile = nl.ndarray((128, 512), dtype=x.dtype, buffer=nl.sbuf)
+        seen.append(weakref.ref(tile))
+        nisa.dma_copy(dst=tile, src=x)
+        raise error("as asked")
+
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            with pytest.raises(error, match="as asked"):
+                kernel[lnc](np.ones((128, 512), np.float32))
+        assert len(seen) >= 3 and [each() for each in seen] == [None] * len(seen)
+    finally:
+        gc.enable()

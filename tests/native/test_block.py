@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from tests.native.harness import View, block_of, execute, native, spec
 
+from opentrn.execute.block import Block
+
 
 def fill(shape, strides, dtype=np.float32):
     return native.plan("memset", [spec(shape, dtype, "out", strides)], [], [1.5])
@@ -30,19 +32,24 @@ def test_views_outlive_the_block():
     block = native.Block(64, 4)
     array, shadow = block.array, block.shadow
     array[:] = 7
-    block.release()
+    block.discard()
     del block
     gc.collect()
     assert array.sum() == 7 * 64
     assert shadow.sum() == 0
 
 
-def test_a_released_block_is_refused():
-    block = native.Block(64, 4)
-    block.release()
-    assert execute(fill((16,), (1,)), View(block, 0)) == 0
-    with pytest.raises(ValueError, match="released"):
-        _ = block.array
+@pytest.mark.parametrize("kind", [native.Block, Block])
+def test_a_discarded_block_holds_nothing_and_can_be_written_again(kind):
+    block = kind(64, 4)
+    block.array[:] = 7
+    block.state = 1
+    block.shadow[:4] = 1
+    before = block.array
+    block.discard()
+    assert block.state == 0 and not block.shadow.any()
+    block.array[:] = 8
+    assert (before == 7).all() and (block.array == 8).all()
 
 
 def test_wrap_shares_the_buffer():

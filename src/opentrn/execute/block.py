@@ -15,19 +15,26 @@ class Block:
     `state` is 0 (nothing written), 1 (partly; see `shadow`) or 2 (all written). `shadow` entries are 0 or 1.
     """
 
-    __slots__ = ("_shadow", "array", "nbytes", "state", "unit")
+    __slots__ = ("_array", "_shadow", "nbytes", "state", "unit")
 
     def __init__(self, nbytes: int, unit: int) -> None:
         self.nbytes, self.unit, self.state = nbytes, unit, 0
-        self.array = np.empty(nbytes, np.uint8)
+        self._array: np.ndarray | None = None
         self._shadow: np.ndarray | None = None
 
     @classmethod
     def wrap(cls, buffer: np.ndarray, unit: int) -> Block:
         """A fully written block over somebody else's bytes."""
         made = cls.__new__(cls)
-        made.nbytes, made.unit, made.state, made.array, made._shadow = buffer.nbytes, unit, 2, buffer, None
+        made.nbytes, made.unit, made.state, made._array, made._shadow = buffer.nbytes, unit, 2, buffer, None
         return made
+
+    @property
+    def array(self) -> np.ndarray:
+        """The bytes, made on first request."""
+        if self._array is None:
+            self._array = np.empty(self.nbytes, np.uint8)
+        return self._array
 
     @property
     def shadow(self) -> np.ndarray:
@@ -35,6 +42,10 @@ class Block:
         if self._shadow is None:
             self._shadow = np.full(self.nbytes // self.unit, self.state == 2, np.uint8)
         return self._shadow
+
+    def discard(self) -> None:
+        """Give back the memory; nothing is written then."""
+        self._array, self._shadow, self.state = None, None, 0
 
     def refine(self, unit: int) -> None:
         """Track smaller units."""

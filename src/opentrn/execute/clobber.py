@@ -2,13 +2,13 @@
 
 Every tensor owns its values here, as in AWS's own simulator; on the chip two tensors at overlapping addresses share
 bytes. Each hand-placed tensor that overlaps others therefore keeps two byte masks, in program order: which of its bytes
-hold what was written to it, and which of those a neighbour has overwritten.
+hold what was written to it, and which of those a neighbour has overwritten. Where none is held, its memory is given back.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 import numpy as np
 
@@ -23,16 +23,60 @@ Part = slice | np.ndarray
 """Rows or byte columns that a view touches: a contiguous range, or their numbers."""
 
 
+Mask = bool | np.ndarray
+"""One boolean for each byte, (partitions, bytes of a partition), or one for all of them."""
+
+
 class _Shared:
-    """What one tensor shares: whom it overlaps, and the state of its bytes, (partitions, bytes of a partition)."""
+    """What one tensor shares: whom it overlaps, and the state of its bytes."""
 
     def __init__(self, storage: Storage) -> None:
-        self.mine = storage.allocation
+        self.mine, self.block = storage.allocation, storage.block
         self.others: list[ref[_Shared]] = []
-        self.held = _written(storage).reshape(self.mine.partitions, self.mine.partition_bytes)
-        self.lost = np.zeros(self.held.shape, bool)  # np.zeros: pages that nobody looks at cost nothing
-        self.empty = storage.block.state == 0
-        """True when no byte is held."""
+        self.held: Mask = _written(storage)
+        self.lost: Mask = False
+
+    def hold(self, rows: slice, columns: Part) -> None:
+        """These bytes hold what was written to them."""
+        if self._are_all(rows, columns):
+            self.held, self.lost = True, False
+            return
+        if self.held is not True:
+            held = self._spread(self.held)
+            held[rows, columns] = True
+            self.held = bool(held.all()) or held
+        if self.lost is not False:
+            lost = self._spread(self.lost)
+            lost[rows, columns] = False
+            self.lost = bool(lost.any()) and lost
+
+    def lose(self, rows: slice, columns: Part) -> None:
+        """A neighbour was written there; reading bytes that held nothing is a fault of its own."""
+        if self.held is False:
+            return
+        if self._are_all(rows, columns):
+            self.held, self.lost = False, self.lost | self.held
+            return
+        held = self._spread(self.held)
+        here = held[rows, columns]
+        if here.any():
+            lost = self._spread(self.lost)
+            lost[rows, columns] |= here
+            held[rows, columns] = False
+            self.held, self.lost = bool(held.any()) and held, bool(lost.all()) or lost
+
+    def bad(self, rows: slice, columns: Part) -> int:
+        """How many of these bytes are lost."""
+        return 0 if self.lost is False else int(self._spread(self.lost)[rows, columns].sum())
+
+    def _are_all(self, rows: slice, columns: Part) -> bool:
+        count = columns.stop - columns.start if isinstance(columns, slice) else len(columns)
+        return rows.stop - rows.start == self.mine.partitions and count == self.mine.partition_bytes
+
+    def _spread(self, mask: Mask) -> np.ndarray:
+        return (
+            mask if isinstance(mask, np.ndarray) else np.full((self.mine.partitions, self.mine.partition_bytes), mask)
+        )
 
 
 class _Table:
@@ -67,6 +111,7 @@ class Neighbours:
     def __init__(self) -> None:
         self._placed: defaultdict[MemoryRegion, _Table] = defaultdict(_Table)
         self._shared: WeakKeyDictionary[Storage, _Shared] = WeakKeyDictionary()
+        self._dead: WeakSet[_Shared] = WeakSet()
 
     def add(self, storage: Storage) -> None:
         """A new hand-placed tensor; finds whom it overlaps among those still in use."""
@@ -95,59 +140,71 @@ class Neighbours:
         """`view` was written: its bytes are good again, what neighbours held in the same bytes is lost."""
         state = self._shared[view.storage]
         rows, columns = _footprint(view)
-        state.held[rows, columns] = True
-        state.lost[rows, columns] = False
-        state.empty = False
+        state.hold(rows, columns)
         others = [theirs for other in state.others if (theirs := other()) is not None]
         for theirs in others:
-            if not theirs.empty:
+            if theirs.held is not False:
                 _lose(theirs, state.mine, rows, columns)
+                if theirs.held is False:
+                    self._dead.add(theirs)
         if len(others) < len(state.others):
             state.others = [ref(theirs) for theirs in others]
 
     def read(self, view: View, name: str) -> None:
         """Raise MemoryFault when bytes of `view` have been overwritten by a neighbour."""
         state, mine = self._shared[view.storage], view.storage.allocation
-        bad = state.lost[_footprint(view)]
-        if bad.any():
+        bad = state.bad(*_footprint(view))
+        if bad:
             others = [theirs.mine for other in state.others if (theirs := other()) is not None]
             raise MemoryFault(
                 f"{name} reads bytes that another tensor has overwritten",
                 kind="clobber",
-                got=f"{int(bad.sum())} bytes of {mine} at {mine.address}",
+                got=f"{bad} bytes of {mine} at {mine.address}",
                 expected="the tensor's own values",
                 hint="it shares addresses with "
                 + ("; ".join(f"{a} at {a.address}" for a in others[:3]) or "a dead tensor"),
             )
+
+    def discard(self) -> None:
+        """Give back the memory of tensors of which no byte is held: nothing can read them any more.
+
+        To be called once what was followed is executed. A kernel may know thousands of tiles of the few MiB that there are.
+        """
+        for state in self._dead:
+            if state.held is False:
+                state.block.discard()
+        self._dead.clear()
 
 
 def _lose(state: _Shared, writer: Allocation, rows: slice, columns: Part) -> None:
     """`writer` was written at `rows` and `columns`: what `state`'s tensor held in the same bytes is lost."""
     theirs = state.mine
     assert writer.address is not None and theirs.address is not None
-    r = _moved(rows, writer.address[0] - theirs.address[0], theirs.partitions)
-    c = _moved(columns, writer.address[1] - theirs.address[1], theirs.partition_bytes)
-    held = state.held[r, c]
-    if not held.any():  # bytes that were never written have nothing to lose; reading them is a fault of its own
-        return
-    state.lost[r, c] |= held
-    state.held[r, c] = False
-    state.empty = not state.held.any()
+    state.lose(
+        _moved_rows(rows, writer.address[0] - theirs.address[0], theirs.partitions),
+        _moved(columns, writer.address[1] - theirs.address[1], theirs.partition_bytes),
+    )
 
 
-def _written(storage: Storage) -> np.ndarray:
-    """One boolean for each byte: does it hold a value now?"""
-    block, nbytes = storage.block, storage.allocation.nbytes
+def _written(storage: Storage) -> Mask:
+    """Does each byte hold a value now?"""
+    block, mine = storage.block, storage.allocation
     if block.state != 1:
-        return np.ones(nbytes, bool) if block.state == 2 else np.zeros(nbytes, bool)
+        return block.state == 2
     shadow = np.asarray(block.shadow) == 1
-    return np.repeat(shadow, nbytes // shadow.size)
+    return np.repeat(shadow, mine.nbytes // shadow.size).reshape(mine.partitions, mine.partition_bytes)
+
+
+def _moved_rows(part: slice, by: int, size: int) -> slice:
+    """The same rows or columns counted from another origin, those within `size`."""
+    first = max(part.start + by, 0)
+    return slice(first, max(min(part.stop + by, size), first))
 
 
 def _moved(part: Part, by: int, size: int) -> Part:
-    """The same rows or columns counted from another origin, those within `size`."""
+    """`_moved_rows`, also for numbers of columns."""
     if isinstance(part, slice):
-        return slice(max(part.start + by, 0), max(min(part.stop + by, size), 0))
+        return _moved_rows(part, by, size)
     part = part + by
     return part[(part >= 0) & (part < size)]
 

@@ -264,6 +264,8 @@ class Core:
             if self._neighbours:
                 self._follow(batch)
             self._run(batch)
+            if self.mode.strict and self._late is None:  # a fault that is collected reads all the same
+                self._neighbours.discard()
 
     def tick(self) -> None:
         """Count a register read, or a turn of a dynamic loop. Raises KernelError beyond `Mode.limit`."""
