@@ -159,7 +159,8 @@ NB_MODULE(_native, m) {
             },
             "0 nothing written, 1 partly, 2 all written.")
         .def("refine", &Block::refine, "unit"_a, "Keeps the shadow at a smaller unit.")
-        .def("discard", &Block::discard, "Gives back the memory, nothing is written then; numpy views already handed out keep it.");
+        .def("discard", &Block::discard,
+             "Gives back the memory, nothing is written then; numpy views already handed out keep it.");
     nb::class_<Plan>(m, "Plan", "A compiled instruction signature.").def_prop_ro("opcode", [](const Plan& self) {
         return self.instruction->name;
     });

@@ -49,13 +49,11 @@ class Lockstep:
         for thread in threads:
             thread.join()
         failure, self._failure = self._failure, None
-        try:
-            if failure is not None:
+        if failure is not None:
+            try:
                 raise failure
-        finally:
-            del (
-                failure
-            )  # its traceback holds this frame: kept here, all tensors of the launch would wait for the collector
+            finally:  # its traceback holds this frame: a name for it here would keep the tensors of the launch
+                del failure
         return self.results
 
     def _main(self, core: int, body: Callable[[int], Any]) -> None:
