@@ -4,7 +4,7 @@ The suite draws these scales at random, so that its 8-bit weights are up to 50 t
 function makes without quantization, and inputs are cut off; and it takes the keys of an 8-bit cache as they are held, 104
 times too large. A comment of that function says why weights are N(0, 1/sqrt(H)): the scores of larger ones turn the softmax
 into an argmax, which rounding to bfloat16 flips. Here every scale is the one that gives the numbers of the unquantized
-test. Which of them a kernel meets is the only difference: kernel and golden get the same.
+test, for kernel and golden alike.
 """
 
 from __future__ import annotations
