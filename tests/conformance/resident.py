@@ -1,7 +1,7 @@
 """A pytest plugin: how much memory a test may have resident, and none of it left to the next one.
 
 The limit is on pages in use: those that nobody has written cost nothing, and an address space also counts them. Where the
-process has more, it gets no new address space until the test has ended, so that its next allocation raises MemoryError.
+process has more, it gets no new address space until it has less again, so that its next allocation raises MemoryError.
 pytest keeps the last failure's traceback (`sys.last_value`), with it all frames' arrays: forgotten here, cycles too.
 """
 
@@ -41,8 +41,8 @@ def _space(soft: int | None = None) -> None:
 def _watch(limit: float) -> None:
     while _RUNS.wait():
         with _LOCK:
-            if _RUNS.is_set() and resident() > limit:
-                _space(1)
+            if _RUNS.is_set():
+                _space(1 if resident() > limit else None)
         time.sleep(_SECONDS)
 
 
