@@ -21,10 +21,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-__all__ = ["largest_first", "mend", "normal", "scaled_by_column", "stabilized"]
+__all__ = ["largest_first", "loaded", "mend", "normal", "scaled_by_column", "stabilized"]
 
+BLOCK_TESTS = "transformer.test_attention_block_tkg"
 FUNCTION, GENERATOR = "stream_shuffle_broadcast", "generate_stabilized_mx_data"
 ROWS, COLUMNS = 8, 4  # of a group that shares a scale
+
+
+def loaded(ending: str) -> list[Any]:
+    """The imported modules whose name ends so; the suite has the same file under several names."""
+    return [module for name, module in list(sys.modules.items()) if name.endswith(ending)]
 
 
 def mend() -> list[str]:
@@ -105,9 +111,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     golden: Any = sys.modules.get("test.utils.mx_utils")
     if golden is not None:
         golden.np = SimpleNamespace(**{**vars(np), "einsum": partial(np.einsum, optimize=True)})
-    for name, module in list(sys.modules.items()):
-        if name.endswith("transformer.test_attention_block_tkg"):
-            scaled_by_column(module)
+    for module in loaded(BLOCK_TESTS):
+        scaled_by_column(module)
     suite = sys.modules.get("test.integration.nkilib.utils.tensor_generators")
     if suite is None:
         return

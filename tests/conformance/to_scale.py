@@ -9,11 +9,11 @@ test, for kernel and golden alike.
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.conformance.mended import BLOCK_TESTS, loaded
 
 __all__ = ["to_scale"]
 
@@ -44,8 +44,6 @@ def to_scale(made: dict[str, Any], hidden: int, head: int) -> dict[str, Any]:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems() -> None:
     """Once the test file is there."""
-    for name, module in list(sys.modules.items()):
-        if name.endswith("transformer.test_attention_block_tkg"):
-            suite: Any = module
-            inputs = suite.generate_kernel_inputs
-            suite.generate_kernel_inputs = lambda cfg, inputs=inputs: to_scale(inputs(cfg), cfg.H, cfg.d_head)
+    for suite in loaded(BLOCK_TESTS):
+        inputs = suite.generate_kernel_inputs
+        suite.generate_kernel_inputs = lambda cfg, inputs=inputs: to_scale(inputs(cfg), cfg.H, cfg.d_head)
