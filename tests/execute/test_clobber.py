@@ -178,6 +178,21 @@ def test_a_buffer_that_was_never_written_has_nothing_to_lose():
         clobbered(first)
 
 
+def test_indices_that_were_overwritten_are_a_fault_too():
+    @inside
+    def _():
+        indices, other = at(0, 0, (4, 1), nl.int32), at(0, 0)
+        source = nl.ndarray((4, 8), dtype=nl.float32, buffer=nl.private_hbm)
+        nisa.dma_copy(dst=source, src=nl.zeros((4, 8), dtype=nl.float32, buffer=nl.sbuf))
+        write(indices, 1)
+        rows = nl.ndarray((4, 8), dtype=nl.float32, buffer=nl.sbuf)
+        nisa.dma_copy(dst=rows, src=source.ap([[8, 4], [1, 8]], vector_offset=indices, indirect_dim=0))
+        write(other)
+        nisa.dma_copy(dst=rows, src=source.ap([[8, 4], [1, 8]], vector_offset=indices, indirect_dim=0))
+        with pytest.raises(MemoryFault, match="index reads bytes that another tensor has overwritten"):
+            inside.core().flush()
+
+
 def test_a_product_that_overwrites_reads_nothing():
     @inside
     def _():

@@ -308,6 +308,9 @@ class Core:
         """Clobbered reads among hand-placed tensors, in program order."""
         concerns = self._neighbours.concerns
         for step, operands, place in batch:
+            for index in (view.dynamic.index for view in operands if view.dynamic is not None):
+                if isinstance(index, View) and concerns(index.storage):
+                    self._guard(step, place, lambda v=index: self._neighbours.read(v, "index"))
             for when in ("in", "out"):
                 for name, role, view in zip(step.names, step.roles, operands, strict=True):
                     if not concerns(view.storage):
