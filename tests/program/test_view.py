@@ -181,6 +181,22 @@ def test_ap_is_as_strided_over_the_storage():
         same(tensor[:, 4:].ap([[32, 16], [1, 2]], offset=1), array[:, 5:7])
 
 
+def test_the_partition_step_of_a_pattern_may_count_the_views_own_elements():
+    """nki-aps.rst: "equal to the number of elements in the free dimension of the tensor", and a slice is one."""
+
+    @inside
+    def _():
+        tensor, array = pair((16, 4, 8), nl.sbuf)
+        part = tensor[2:10, 1:3, :]
+        same(part.ap([[16, 8], [8, 2], [2, 4]]), array[2:10, 1:3, ::2])
+        same(part.ap([[16, 3], [1, 8]], offset=8), array[2:5, 2])
+        assert part.ap([[16, 8], [1, 4]]).strides == (32, 1)
+        halves = tensor[:, 0, 0:4].ap([[8, 16], [1, 8]], dtype=nl.uint16).numpy()
+        assert np.array_equal(halves, array[:, 0, 0:4].view(np.uint16))
+        with pytest.raises(ViewError, match="partition step"):
+            part.ap([[8, 8], [1, 8]])
+
+
 def test_ap_with_dtype_counts_in_the_new_dtype():
     @inside
     def _():

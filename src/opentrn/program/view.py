@@ -552,6 +552,9 @@ class View(_Layout):
         `offset` is added to the view's own offset (API reference of SDK 2.32; older guides say it replaces it: the
         two agree on whole tensors). The step of a run-time index comes from this view's shape, not from `pattern`. In HBM
         a scalar index may go as far as the tensor does, elsewhere, and a vector's entries, to the end of its dimension.
+
+        On chip the step over partitions is the storage's elements per partition (nki-language-guide.rst), or this view's
+        ("the number of elements in the free dimension of the tensor", nki-aps.rst); both mean the next partition.
         """
         new = dtype_of(dtype) if dtype is not None else self.dt
         self._refuse_wide(new)
@@ -573,6 +576,8 @@ class View(_Layout):
             dynamic = self._pattern_index(kind, index, indirect_dim, new, ends(start, shape, steps)[0])
         if kind == "vector":
             steps[0] = 0  # replaced by the index; the documented step there is ignored
+        elif self.buffer.on_chip and steps[0] * new.itemsize == prod(self.shape[1:]) * self.dt.itemsize:
+            steps[0] = self.storage.allocation.partition_bytes // new.itemsize
         view = self._make(self.storage, shape, tuple(steps), start, new.name, dynamic)
         return view._checked_extent()
 
