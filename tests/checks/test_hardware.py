@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -263,6 +264,31 @@ def test_nan_against_a_number_is_the_largest_difference():
     assert effect.where == (1,) and effect.count == 2
     assert compare([other], [other.copy()]) is None
     assert compare([np.float32([np.inf])], [np.float32([np.inf])]) is None
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16", "bfloat16"])
+def test_the_effect_is_that_of_all_elements_widened(kind):
+    """Signed zeros, infinities and NaN among the elements, against the formula without shortcuts."""
+    rng = np.random.default_rng(3)
+    special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0])
+    for _ in range(50):
+        one = rng.standard_normal((6, 5)).astype(nl_dtype(kind))
+        other = one.copy()
+        for array in (one, other):
+            array.flat[rng.integers(0, 30, 8)] = special[rng.integers(0, 6, 8)]
+        left, right = one.astype(np.float64), other.astype(np.float64)
+        with np.errstate(all="ignore"):
+            size = np.sqrt(np.mean(left[np.isfinite(left)] ** 2))
+            apart = np.abs(left - right) / np.maximum(np.abs(left), size)
+        apart[(left == right) | (np.isnan(left) & np.isnan(right))] = 0
+        apart[np.isnan(apart)] = np.inf
+        effect = compare([one], [other])
+        assert (effect.count if effect else 0) == (apart > tolerance(one.dtype)).sum()
+        assert effect is None or effect.relative == pytest.approx(apart.max())
+
+
+def nl_dtype(kind):
+    return np.dtype(getattr(ml_dtypes, kind, kind))
 
 
 def test_the_command_runs_again_when_asked(tmp_path, capsys):
