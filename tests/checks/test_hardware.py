@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import ml_dtypes
 import numpy as np
 import pytest
 
@@ -18,6 +17,7 @@ from opentrn.nki import isa as nisa
 from opentrn.nki import language as nl
 from opentrn.nki.inputs import parse_inputs
 from opentrn.numerics import latitude
+from opentrn.numerics.dtypes import dtype
 from opentrn.program import native
 
 SOURCE = Path(opentrn.__file__).parent
@@ -272,7 +272,7 @@ def test_the_effect_is_that_of_all_elements_widened(kind):
     rng = np.random.default_rng(3)
     special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0])
     for _ in range(50):
-        one = rng.standard_normal((6, 5)).astype(nl_dtype(kind))
+        one = rng.standard_normal((6, 5)).astype(dtype(kind).carrier)
         other = one.copy()
         for array in (one, other):
             array.flat[rng.integers(0, 30, 8)] = special[rng.integers(0, 6, 8)]
@@ -285,10 +285,6 @@ def test_the_effect_is_that_of_all_elements_widened(kind):
         effect = compare([one], [other])
         assert (effect.count if effect else 0) == (apart > tolerance(one.dtype)).sum()
         assert effect is None or effect.relative == pytest.approx(apart.max())
-
-
-def nl_dtype(kind):
-    return np.dtype(getattr(ml_dtypes, kind, kind))
 
 
 def test_the_command_runs_again_when_asked(tmp_path, capsys):
